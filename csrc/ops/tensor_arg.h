@@ -1,0 +1,49 @@
+// A tensor as the operators' checks see it: enough to validate it and to fill a params struct, and
+// nothing of the framework that it came from.
+#ifndef STABLEKV_CSRC_OPS_TENSOR_ARG_H_
+#define STABLEKV_CSRC_OPS_TENSOR_ARG_H_
+
+#include <cstdint>
+
+namespace stablekv {
+
+enum class DType : int8_t {
+  kFloat32,
+  kFloat16,
+  kBFloat16,
+  kFloat8E4M3,
+  kFloat8E5M2,
+  kUInt8,
+  kInt32,
+  kInt64,
+  kOther,  // none of the operators takes it
+};
+
+enum class DeviceType : int8_t { kCpu, kCuda, kOther };
+
+struct Device {
+  DeviceType type = DeviceType::kCpu;
+  int32_t index = 0;  // 0 on the CPU
+
+  friend bool operator==(const Device& a, const Device& b) {
+    return a.type == b.type && a.index == b.index;
+  }
+  friend bool operator!=(const Device& a, const Device& b) { return !(a == b); }
+};
+
+struct TensorArg {
+  const char* name;       // of the argument, for messages
+  void* data;
+  const int64_t* sizes;   // dim values
+  const int64_t* strides; // dim values, in elements
+  int64_t dim;
+  DType dtype;
+  Device device;
+
+  int64_t size(int64_t i) const { return sizes[i]; }
+  int64_t stride(int64_t i) const { return strides[i]; }
+};
+
+}  // namespace stablekv
+
+#endif  // STABLEKV_CSRC_OPS_TENSOR_ARG_H_
