@@ -1,0 +1,7 @@
+"""Repository rules for the Python interpreter and for hash-locked packages."""
+
+load("//third_party/python/private:pip_repository.bzl", _pip_repository = "pip_repository")
+load("//third_party/python/private:python_repository.bzl", _python_repository = "python_repository")
+
+pip_repository = _pip_repository
+python_repository = _python_repository

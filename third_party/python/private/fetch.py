@@ -1,0 +1,108 @@
+"""Installs the packages of a lock, each into its own folder: the work of `pip_repository`.
+
+Runs in a repository rule, before any package exists: standard library only.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+
+def read_lock(path: pathlib.Path) -> dict[str, str]:
+    """Returns each requirement of the lock by its name, hashes included."""
+    text = path.read_text().replace("\\\n", " ")
+    requirements = {}
+    for line in text.splitlines():
+        line = line.split("#", 1)[0].strip()
+        if not line:
+            continue
+        if "==" not in line or "--hash=sha256:" not in line:
+            raise SystemExit(f"{path}: not pinned by version and sha256: {line}")
+        requirements[line.split("==", 1)[0]] = re.sub(r"\s+", " ", line)
+    return requirements
+
+
+def install(requirement: str, target: pathlib.Path) -> str:
+    """Installs one requirement; returns pip's words when it fails, else an empty string."""
+    command = [sys.executable, "-B", "-m", "pip", "install", "--quiet", "--no-input"]
+    command += ["--disable-pip-version-check", "--root-user-action=ignore", "--progress-bar=off"]
+    command += ["--require-hashes", "--no-deps", "--only-binary=:all:", "--no-compile"]
+    command += ["--ignore-installed", f"--target={target}"]
+    wheelhouse = os.environ.get("STABLEKV_WHEELHOUSE")
+    if wheelhouse:
+        command += ["--no-index", f"--find-links={wheelhouse}"]
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        lock = pathlib.Path(scratch, "requirement.txt")
+        lock.write_text(requirement + "\n")
+        # pip unpacks into TMPDIR first: on the same file system the move is free.
+        environment = {**os.environ, "TMPDIR": scratch}
+        environment.pop("PYTHONPATH", None)
+        done = subprocess.run(
+            [*command, f"--requirement={lock}"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    return done.stdout if done.returncode else ""
+
+
+def remove_stray_build_files(site: pathlib.Path) -> None:
+    """A BUILD file inside a wheel would cut its folder out of ours."""
+    for name in ("BUILD", "BUILD.bazel", "WORKSPACE", "WORKSPACE.bazel", "MODULE.bazel"):
+        for path in site.rglob(name):
+            if path.is_file():
+                path.unlink()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--title", required=True)
+    parser.add_argument("--lock", type=pathlib.Path, required=True)
+    parser.add_argument("--site", type=pathlib.Path, required=True)
+    parser.add_argument("--merge", action="store_true", help="install all into one folder")
+    options = parser.parse_args()
+
+    if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True).returncode:
+        raise SystemExit(
+            f"{sys.executable} has no pip. On Debian: apt-get install python3-pip python3-venv"
+        )
+    requirements = read_lock(options.lock)
+    options.site.mkdir(parents=True, exist_ok=True)
+    site = options.site.resolve()
+    start = time.monotonic()
+    if options.merge:
+        work = {"all": "\n".join(requirements.values())}
+        targets = {"all": site}
+    else:
+        work = requirements
+        targets = {name: site / re.sub(r"[-.]", "_", name.lower()) for name in requirements}
+    failed = False
+    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+        running = {pool.submit(install, work[name], targets[name]): name for name in work}
+        for count, future in enumerate(concurrent.futures.as_completed(running), 1):
+            words = future.result()
+            name = running[future]
+            what = f"{len(requirements)} packages" if options.merge else work[name].split(" ")[0]
+            seconds = time.monotonic() - start
+            outcome = "FAILED" if words else "fetched"
+            print(
+                f"[{options.title}] {count}/{len(work)} {outcome} {what} ({seconds:.1f} s)",
+                file=sys.stderr,
+                flush=True,
+            )
+            if words:
+                failed = True
+                print(words, file=sys.stderr, flush=True)
+    remove_stray_build_files(site)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Hash-locked Python packages, fetched by pip, one target a package."""
+
+load(":interpreter.bzl", "find_python")
+
+_HEADER = """\
+# Generated from {lock}.
+package(default_visibility = ["//visibility:public"])
+
+exports_files(glob(["site/**"]))
+"""
+
+# Top-level folders are single inputs: a test's runfiles hold a link to `torch`, not its 12,000 files.
+_PACKAGE = """
+py_library(
+    name = "{target}",
+    data = {data},
+    imports = ["site/{target}"],
+    tags = ["version={version}"],
+)
+"""
+
+def _locked_packages(text):
+    """Returns (target, version) for every `name==version` line of a lock."""
+    packages = []
+    for line in text.split("\n"):
+        requirement = line.split(" ")[0]
+        if "==" in requirement and not requirement.startswith("#"):
+            name, version = requirement.split("==")
+            packages.append((name.lower().replace("-", "_").replace(".", "_"), version))
+    return packages
+
+def _pip_repository_impl(repository_ctx):
+    python = find_python(repository_ctx)
+    lock = repository_ctx.path(repository_ctx.attr.lock)
+    packages = _locked_packages(repository_ctx.read(lock))
+    repository_ctx.report_progress("fetching %d locked packages with pip" % len(packages))
+    result = repository_ctx.execute(
+        [
+            python,
+            "-B",
+            repository_ctx.path(repository_ctx.attr._fetch),
+            "--title=" + repository_ctx.name,
+            "--lock=%s" % lock,
+            "--site=site",
+        ],
+        timeout = 3600,
+        quiet = False,
+    )
+    if result.return_code != 0:
+        fail("%s: pip could not fetch the packages of %s; its words are above." % (
+            repository_ctx.name,
+            repository_ctx.attr.lock,
+        ))
+    build = _HEADER.format(lock = repository_ctx.attr.lock)
+    for target, version in packages:
+        entries = repository_ctx.path("site/" + target).readdir()
+        data = ["site/%s/%s" % (target, entry.basename) for entry in entries]
+        build += _PACKAGE.format(data = sorted(data), target = target, version = version)
+    repository_ctx.file("BUILD.bazel", build, executable = False)
+
+pip_repository = repository_rule(
+    implementation = _pip_repository_impl,
+    doc = """Fetches the packages of a lock by name through pip, with hashes required.
+
+pip uses the package index that the machine is configured with. With STABLEKV_WHEELHOUSE set to a
+folder of wheels, it uses only that folder. Each package becomes a `py_library` named after it, in
+lower case, with underscores.""",
+    attrs = {
+        "lock": attr.label(
+            allow_single_file = True,
+            doc = "A requirements file: every line pinned by version and sha256, nothing implied.",
+            mandatory = True,
+        ),
+        "_fetch": attr.label(default = Label("//third_party/python/private:fetch.py")),
+    },
+    environ = ["STABLEKV_PYTHON", "STABLEKV_WHEELHOUSE"],
+)

@@ -1,0 +1,31 @@
+"""The repositories of stablekv: the first of the two calls in a WORKSPACE."""
+
+load("//third_party/cuda:defs.bzl", "cuda_repository")
+load("//third_party/python:defs.bzl", "pip_repository", "python_repository")
+load("//third_party/torch:defs.bzl", "torch_repository")
+
+def stablekv_repositories():
+    """Declares what a build of stablekv reads. A repository already declared under the name stays."""
+    _maybe(
+        python_repository,
+        name = "stablekv_python",
+    )
+    _maybe(
+        pip_repository,
+        name = "stablekv_pip",
+        lock = Label("//third_party/python:core.lock"),
+    )
+    _maybe(
+        torch_repository,
+        name = "torch",
+        torch = "@stablekv_pip//:site/torch/torch/version.py",
+    )
+    _maybe(
+        cuda_repository,
+        name = "stablekv_cuda",
+        lock = Label("//third_party/cuda:cuda-13.0.lock"),
+    )
+
+def _maybe(rule, name, **kwargs):
+    if not native.existing_rule(name):
+        rule(name = name, **kwargs)

@@ -1,0 +1,9 @@
+"""The toolchains of stablekv: the second of the two calls in a WORKSPACE."""
+
+def stablekv_toolchains():
+    """Registers the pinned Python and the CUDA toolchains (the real and the disabled one)."""
+    native.register_toolchains(
+        "@stablekv_python//:toolchain",
+        str(Label("//tools/cuda:toolchain")),
+        str(Label("//tools/cuda:disabled_toolchain")),
+    )

@@ -1,0 +1,43 @@
+"""C++ targets: the one place that names the native rules, so that a later Bazel changes one file."""
+
+load("//tools/cc/private:copy_file.bzl", _copy_file = "copy_file")
+load("//tools/cc/private:copts.bzl", "COPTS", "EXTENSION_COPTS", "EXTENSION_LINKOPTS")
+
+copy_file = _copy_file
+
+def cc_library(name, copts = [], **kwargs):
+    """A C++ library with the house's compiler options; takes what the native rule takes."""
+    native.cc_library(name = name, copts = COPTS + copts, **kwargs)
+
+def cc_binary(name, copts = [], **kwargs):
+    """A C++ program with the house's compiler options."""
+    native.cc_binary(name = name, copts = COPTS + copts, **kwargs)
+
+def cc_test(name, copts = [], size = "small", **kwargs):
+    """A C++ test: a program whose exit code is not 0 when a check fails."""
+    native.cc_test(name = name, copts = COPTS + copts, size = size, **kwargs)
+
+def cc_shared_extension(name, copts = [], linkopts = [], visibility = None, **kwargs):
+    """A library for torch.ops.load_library, `<name>.so`: no Python ABI, only what it exports on purpose.
+
+    Args:
+      name: of the target and of the file, without `.so`.
+      copts: further compiler options.
+      linkopts: further linker options.
+      visibility: of the target.
+      **kwargs: what cc_binary takes: srcs, deps, local_defines, ...
+    """
+    library = name + ".so"
+    native.cc_binary(
+        name = library,
+        copts = COPTS + EXTENSION_COPTS + copts,
+        linkopts = EXTENSION_LINKOPTS + ["-Wl,-soname," + library] + linkopts,
+        linkshared = True,
+        visibility = visibility,
+        **kwargs
+    )
+    native.alias(
+        name = name,
+        actual = library,
+        visibility = visibility,
+    )

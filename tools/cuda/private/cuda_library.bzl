@@ -1,0 +1,108 @@
+"""`cuda_library`: .cu files in, CcInfo out."""
+
+load("@bazel_tools//tools/cpp:toolchain_utils.bzl", "find_cpp_toolchain", "use_cpp_toolchain")
+load(":archs.bzl", "parse_archs")
+load(":compile.bzl", "compile_cuda")
+load(":providers.bzl", "CudaArchsInfo")
+
+_TOOLCHAIN_TYPE = Label("//tools/cuda:toolchain_type")
+
+def _cuda_library_impl(ctx):
+    cuda = ctx.toolchains[_TOOLCHAIN_TYPE].cuda
+    if not cuda.enabled:
+        fail("%s needs CUDA, and CUDA is disabled (--config=nocuda)." % ctx.label)
+    cc_toolchain = find_cpp_toolchain(ctx)
+    features = cc_common.configure_features(
+        ctx = ctx,
+        cc_toolchain = cc_toolchain,
+        requested_features = ctx.features,
+        unsupported_features = ctx.disabled_features,
+    )
+    own = cc_common.create_compilation_context(
+        defines = depset(ctx.attr.defines),
+        headers = depset(ctx.files.hdrs),
+    )
+    compilation_context = cc_common.merge_compilation_contexts(
+        compilation_contexts = [own] + [dep[CcInfo].compilation_context for dep in ctx.attr.deps],
+    )
+    archs = ctx.attr._archs[CudaArchsInfo]
+    if ctx.attr.archs:
+        archs = parse_archs(ctx.attr.archs, str(ctx.label))
+    objects = [
+        compile_cuda(ctx, cuda, cc_toolchain, features, compilation_context, archs, source)
+        for source in ctx.files.srcs
+    ]
+    linking_contexts = [dep[CcInfo].linking_context for dep in ctx.attr.deps]
+    linking_contexts.append(cuda.runtime[CcInfo].linking_context)
+    outputs = cc_common.create_compilation_outputs(
+        # One set of objects for both: -fPIC costs nothing that is measurable in host code.
+        objects = depset(objects),
+        pic_objects = depset(objects),
+    )
+    linking_context, linked = cc_common.create_linking_context_from_compilation_outputs(
+        actions = ctx.actions,
+        cc_toolchain = cc_toolchain,
+        compilation_outputs = outputs,
+        disallow_dynamic_library = True,
+        feature_configuration = features,
+        linking_contexts = linking_contexts,
+        name = ctx.label.name,
+    )
+    library = linked.library_to_link
+    archives = [
+        archive
+        for archive in ([library.static_library, library.pic_static_library] if library else [])
+        if archive
+    ]
+    return [
+        DefaultInfo(files = depset(archives)),
+        OutputGroupInfo(objects = depset(objects)),
+        CcInfo(compilation_context = compilation_context, linking_context = linking_context),
+    ]
+
+_cuda_library = rule(
+    implementation = _cuda_library_impl,
+    doc = "Compiles CUDA sources into a static library that any C++ target can depend on.",
+    attrs = {
+        "archs": attr.string_list(
+            doc = "GPU architectures of this target, in place of --//tools/cuda:archs.",
+        ),
+        "copts": attr.string_list(doc = "Options for nvcc, after the default ones."),
+        "defines": attr.string_list(doc = "Macros for this target and those that depend on it."),
+        "deps": attr.label_list(
+            doc = "C++ and CUDA libraries whose headers the sources include.",
+            providers = [CcInfo],
+        ),
+        "hdrs": attr.label_list(
+            allow_files = [".h", ".cuh", ".inc"],
+            doc = "Headers that the sources and dependents include, by path from the root.",
+        ),
+        "local_defines": attr.string_list(doc = "Macros for this target alone."),
+        "srcs": attr.label_list(
+            allow_files = [".cu"],
+            doc = "CUDA sources; each is one compile.",
+        ),
+        "_archs": attr.label(default = Label("//tools/cuda:archs"), providers = [CudaArchsInfo]),
+        "_cc_toolchain": attr.label(default = "@bazel_tools//tools/cpp:current_cc_toolchain"),
+    },
+    fragments = ["cpp"],
+    provides = [CcInfo],
+    toolchains = [_TOOLCHAIN_TYPE] + use_cpp_toolchain(),
+)
+
+def cuda_library(name, target_compatible_with = [], **kwargs):
+    """Compiles CUDA sources; skipped, with whatever needs it, in a build without CUDA.
+
+    Args:
+      name: of the target.
+      target_compatible_with: further constraints.
+      **kwargs: the rule's attributes: srcs, hdrs, deps, copts, defines, local_defines, archs.
+    """
+    _cuda_library(
+        name = name,
+        target_compatible_with = target_compatible_with + select({
+            Label("//tools/cuda:is_enabled"): [],
+            "//conditions:default": ["@platforms//:incompatible"],
+        }),
+        **kwargs
+    )

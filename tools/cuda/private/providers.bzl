@@ -1,0 +1,20 @@
+"""What the CUDA rules tell each other."""
+
+CudaArchsInfo = provider(
+    doc = "The GPU architectures to compile for.",
+    fields = {
+        "archs": "The list as written: `sm_90a`, `compute_100`, `sm_80+ptx`, or a named set.",
+        "gencodes": "nvcc's `-gencode` values, in order, each once.",
+    },
+)
+
+CudaToolchainInfo = provider(
+    doc = "A CUDA toolkit.",
+    fields = {
+        "compiler": "A depset of the files that nvcc runs with.",
+        "enabled": "Whether there is a compiler; false for the disabled toolchain.",
+        "include": "The folder of CUDA's headers.",
+        "nvcc": "The nvcc executable.",
+        "runtime": "The static CUDA runtime, as a target with CcInfo.",
+    },
+)

@@ -1,0 +1,31 @@
+"""Tests that pytest runs."""
+
+load(":defs.bzl", "py_test")
+
+def pytest_test(name, srcs, deps = [], args = [], **kwargs):
+    """Runs pytest over the test files.
+
+    `--test_filter=EXPRESSION` becomes pytest's `-k`; `shard_count` splits the test cases.
+
+    Args:
+      name: of the target.
+      srcs: test files.
+      deps: Python libraries.
+      args: further arguments for pytest.
+      **kwargs: what py_test takes.
+    """
+    main = Label("//tools/py:pytest_main.py")
+    py_test(
+        name = name,
+        srcs = srcs + [main],
+        args = ["$(rootpath %s)" % src for src in srcs] + args,
+        main = main,
+        deps = deps + ["@stablekv_pip//:%s" % package for package in [
+            "iniconfig",
+            "packaging",
+            "pluggy",
+            "pygments",
+            "pytest",
+        ]],
+        **kwargs
+    )
