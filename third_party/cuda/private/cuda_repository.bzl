@@ -18,7 +18,7 @@ def _check_host_compiler(repository_ctx):
         fail("%s -dumpversion does not print a version: %s" % (path, result.stderr.strip()))
     if "clang" in repository_ctx.execute([path, "--version"]).stdout:
         return
-    if not _OLDEST_GCC <= int(major) <= _NEWEST_GCC:
+    if int(major) < _OLDEST_GCC or int(major) > _NEWEST_GCC:
         fail("nvcc takes GCC %d to %d as its host compiler, and %s is GCC %s. " % (
             _OLDEST_GCC,
             _NEWEST_GCC,
