@@ -16,7 +16,12 @@ enum class DType : int8_t {
   kUInt8,
   kInt32,
   kInt64,
-  kOther,  // none of the operators takes it
+  // None of the operators takes the rest; they are told apart for messages.
+  kFloat64,
+  kInt8,
+  kInt16,
+  kBool,
+  kOther,
 };
 
 enum class DeviceType : int8_t { kCpu, kCuda, kOther };
@@ -35,7 +40,7 @@ struct TensorArg {
   const char* name;       // of the argument, for messages
   void* data;
   const int64_t* sizes;   // dim values
-  const int64_t* strides; // dim values, in elements
+  const int64_t* strides; // dim values, in elements, >= 0
   int64_t dim;
   DType dtype;
   Device device;

@@ -1,0 +1,30 @@
+// reshape_and_cache: from the operator's arguments to the kernel's parameters.
+#ifndef STABLEKV_CSRC_OPS_RESHAPE_AND_CACHE_H_
+#define STABLEKV_CSRC_OPS_RESHAPE_AND_CACHE_H_
+
+#include <string_view>
+
+#include "csrc/kernels/cache/reshape_and_cache.h"
+#include "csrc/kernels/common/status.h"
+#include "csrc/ops/tensor_arg.h"
+
+namespace stablekv {
+
+struct ReshapeAndCacheArgs {
+  TensorArg key;           // [>= num_tokens, num_heads, head_size]
+  TensorArg value;         // [>= num_tokens, num_heads, head_size]
+  TensorArg key_cache;     // written
+  TensorArg value_cache;   // written
+  TensorArg slot_mapping;  // [num_tokens], int64
+  std::string_view kv_cache_dtype;
+  TensorArg k_scale;  // float32, one element
+  TensorArg v_scale;  // float32, one element
+};
+
+// Checks everything that can be known without reading memory, then fills `params`. Tensors must
+// outlive it. Zero tokens are fine.
+Status PrepareReshapeAndCache(const ReshapeAndCacheArgs& args, ReshapeAndCacheParams* params);
+
+}  // namespace stablekv
+
+#endif  // STABLEKV_CSRC_OPS_RESHAPE_AND_CACHE_H_
