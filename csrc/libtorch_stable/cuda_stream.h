@@ -1,0 +1,17 @@
+// The CUDA stream that torch is using.
+#ifndef STABLEKV_CSRC_LIBTORCH_STABLE_CUDA_STREAM_H_
+#define STABLEKV_CSRC_LIBTORCH_STABLE_CUDA_STREAM_H_
+
+#include <cstdint>
+
+#include "csrc/kernels/common/cuda_stream.h"
+#include "csrc/libtorch_stable/target_version.h"
+
+namespace stablekv {
+
+// The current stream of the device. Throws std::runtime_error in a torch without CUDA.
+CudaStream CurrentCudaStream(int32_t device_index);
+
+}  // namespace stablekv
+
+#endif  // STABLEKV_CSRC_LIBTORCH_STABLE_CUDA_STREAM_H_

@@ -1,0 +1,46 @@
+// The operators as torch calls them: one function for every backend, checking, then launching.
+// Schemas are in registration.cc, meanings in csrc/kernels.
+#ifndef STABLEKV_CSRC_LIBTORCH_STABLE_OPS_H_
+#define STABLEKV_CSRC_LIBTORCH_STABLE_OPS_H_
+
+#include <torch/csrc/stable/tensor.h>
+
+#include <cstdint>
+#include <optional>
+
+#include "csrc/libtorch_stable/string_arg.h"
+#include "csrc/libtorch_stable/target_version.h"
+
+namespace stablekv {
+
+void ReshapeAndCache(const torch::stable::Tensor& key, const torch::stable::Tensor& value,
+                     const torch::stable::Tensor& key_cache,
+                     const torch::stable::Tensor& value_cache,
+                     const torch::stable::Tensor& slot_mapping, const StringArg& kv_cache_dtype,
+                     const torch::stable::Tensor& k_scale, const torch::stable::Tensor& v_scale);
+
+void PagedAttentionV1(
+    const torch::stable::Tensor& out, const torch::stable::Tensor& query,
+    const torch::stable::Tensor& key_cache, const torch::stable::Tensor& value_cache,
+    int64_t num_kv_heads, double scale, const torch::stable::Tensor& block_tables,
+    const torch::stable::Tensor& seq_lens, int64_t block_size, int64_t max_seq_len,
+    const std::optional<torch::stable::Tensor>& alibi_slopes, const StringArg& kv_cache_dtype,
+    const torch::stable::Tensor& k_scale, const torch::stable::Tensor& v_scale, int64_t tp_rank,
+    int64_t blocksparse_local_blocks, int64_t blocksparse_vert_stride,
+    int64_t blocksparse_block_size, int64_t blocksparse_head_sliding_step);
+
+void PagedAttentionV2(
+    const torch::stable::Tensor& out, const torch::stable::Tensor& exp_sums,
+    const torch::stable::Tensor& max_logits, const torch::stable::Tensor& tmp_out,
+    const torch::stable::Tensor& query, const torch::stable::Tensor& key_cache,
+    const torch::stable::Tensor& value_cache, int64_t num_kv_heads, double scale,
+    const torch::stable::Tensor& block_tables, const torch::stable::Tensor& seq_lens,
+    int64_t block_size, int64_t max_seq_len,
+    const std::optional<torch::stable::Tensor>& alibi_slopes, const StringArg& kv_cache_dtype,
+    const torch::stable::Tensor& k_scale, const torch::stable::Tensor& v_scale, int64_t tp_rank,
+    int64_t blocksparse_local_blocks, int64_t blocksparse_vert_stride,
+    int64_t blocksparse_block_size, int64_t blocksparse_head_sliding_step);
+
+}  // namespace stablekv
+
+#endif  // STABLEKV_CSRC_LIBTORCH_STABLE_OPS_H_

@@ -1,0 +1,63 @@
+// The operators' names and schemas, and which function serves which backend.
+#include <torch/csrc/stable/library.h>
+
+#include "csrc/libtorch_stable/ops.h"
+#include "csrc/libtorch_stable/target_version.h"
+
+// Namespaces that callers already use. A second library with the same operators aborts the process,
+// so a build that is to live beside one takes other names.
+#ifndef STABLEKV_NAMESPACE
+#define STABLEKV_NAMESPACE _C
+#endif
+#ifndef STABLEKV_CACHE_NAMESPACE
+#define STABLEKV_CACHE_NAMESPACE _C_cache_ops
+#endif
+
+// Fragments: the unstable extension and strangers may add operators of other names.
+STABLE_TORCH_LIBRARY_FRAGMENT(STABLEKV_NAMESPACE, library) {
+  library.def(
+      "paged_attention_v1("
+      "Tensor! out, Tensor query, Tensor key_cache, Tensor value_cache, int num_kv_heads, "
+      "float scale, Tensor block_tables, Tensor seq_lens, int block_size, int max_seq_len, "
+      "Tensor? alibi_slopes, str kv_cache_dtype, Tensor k_scale, Tensor v_scale, int tp_rank, "
+      "int blocksparse_local_blocks, int blocksparse_vert_stride, int blocksparse_block_size, "
+      "int blocksparse_head_sliding_step) -> ()");
+  library.def(
+      "paged_attention_v2("
+      "Tensor! out, Tensor! exp_sums, Tensor! max_logits, Tensor! tmp_out, Tensor query, "
+      "Tensor key_cache, Tensor value_cache, int num_kv_heads, float scale, Tensor block_tables, "
+      "Tensor seq_lens, int block_size, int max_seq_len, Tensor? alibi_slopes, "
+      "str kv_cache_dtype, Tensor k_scale, Tensor v_scale, int tp_rank, "
+      "int blocksparse_local_blocks, int blocksparse_vert_stride, int blocksparse_block_size, "
+      "int blocksparse_head_sliding_step) -> ()");
+}
+
+STABLE_TORCH_LIBRARY_FRAGMENT(STABLEKV_CACHE_NAMESPACE, library) {
+  library.def(
+      "reshape_and_cache("
+      "Tensor key, Tensor value, Tensor! key_cache, Tensor! value_cache, Tensor slot_mapping, "
+      "str kv_cache_dtype, Tensor k_scale, Tensor v_scale) -> ()");
+}
+
+namespace {
+
+using torch::stable::detail::StableLibrary;
+
+void ImplementAttention(StableLibrary& library) {
+  library.impl("paged_attention_v1", TORCH_BOX(&stablekv::PagedAttentionV1));
+  library.impl("paged_attention_v2", TORCH_BOX(&stablekv::PagedAttentionV2));
+}
+
+void ImplementCache(StableLibrary& library) {
+  library.impl("reshape_and_cache", TORCH_BOX(&stablekv::ReshapeAndCache));
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(STABLEKV_NAMESPACE, CPU, library) { ImplementAttention(library); }
+STABLE_TORCH_LIBRARY_IMPL(STABLEKV_CACHE_NAMESPACE, CPU, library) { ImplementCache(library); }
+
+#ifdef STABLEKV_WITH_CUDA
+STABLE_TORCH_LIBRARY_IMPL(STABLEKV_NAMESPACE, CUDA, library) { ImplementAttention(library); }
+STABLE_TORCH_LIBRARY_IMPL(STABLEKV_CACHE_NAMESPACE, CUDA, library) { ImplementCache(library); }
+#endif
