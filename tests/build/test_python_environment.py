@@ -29,7 +29,7 @@ def test_no_user_site():
     assert site.ENABLE_USER_SITE is False
 
 
-# pip is on every machine that can fetch the packages, so it would be found if the machine leaked in.
+# pip is on every machine that fetches packages, so it would be found if the machine leaked in.
 @pytest.mark.parametrize("package", ["pip", "torch", "numpy"])
 def test_package_that_is_no_dependency_is_not_there(package):
     assert importlib.util.find_spec(package) is None

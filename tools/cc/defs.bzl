@@ -1,8 +1,8 @@
 """C++ targets: the one place that names the native rules, so that a later Bazel changes one file."""
 
 load("//tools/cc/private:compile_fails_test.bzl", _compile_fails_test = "compile_fails_test")
-load("//tools/cc/private:copy_file.bzl", _copy_file = "copy_file")
 load("//tools/cc/private:copts.bzl", "COPTS", "EXTENSION_COPTS", "EXTENSION_LINKOPTS")
+load("//tools/cc/private:copy_file.bzl", _copy_file = "copy_file")
 
 compile_fails_test = _compile_fails_test
 copy_file = _copy_file

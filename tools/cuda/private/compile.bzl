@@ -58,6 +58,6 @@ def compile_cuda(ctx, cuda, cc_toolchain, features, compilation_context, archs, 
         ),
         mnemonic = "CudaCompile",
         outputs = [output],
-        progress_message = "Compiling CUDA %{input} for " + ",".join(archs.archs),
+        progress_message = "Compiling CUDA %s for %s" % (source.short_path, ",".join(archs.archs)),
     )
     return output
