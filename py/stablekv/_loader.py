@@ -1,0 +1,121 @@
+"""Finds the operator library, looks for what would go wrong, and loads it once in a process.
+
+Registering an operator twice aborts the process inside torch, and a library that does not fit its
+torch fails with a bare symbol name. So everything that can be known is checked before dlopen, and
+every failure is an ImportError in words.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+from pathlib import Path
+
+import torch
+
+from stablekv import _operators
+
+MINIMUM_TORCH = (2, 10)
+LIBRARY_NAME = "_C_stable_libtorch.so"
+LIBRARY_VARIABLE = "STABLEKV_LIBRARY"
+
+
+def load() -> Path:
+    """Loads the library, or finds that it is already loaded, and returns its path.
+
+    Raises:
+        ImportError: torch is too old, the library is missing or does not load, or another library
+            has already registered an operator of the same name. Nothing has been loaded then.
+    """
+    check_torch_version(torch.__version__)
+    path = find_library()
+    if not _is_loaded(path):
+        check_operator_names(registered_operators(), path)
+        _open(path)
+    missing = sorted(set(_operators.qualified_names()) - set(registered_operators()))
+    if missing:
+        raise ImportError(
+            f"stablekv: {path} does not define {', '.join(missing)}: the library and the Python "
+            "package are of different versions; install them together",
+            path=str(path),
+        )
+    return path
+
+
+def check_torch_version(version: str) -> None:
+    """Raises ImportError unless `version` is at least MINIMUM_TORCH."""
+    match = re.match(r"(\d+)\.(\d+)", version)
+    wanted = ".".join(map(str, MINIMUM_TORCH))
+    if match is None:
+        raise ImportError(f"stablekv needs torch >= {wanted}, and cannot read version {version!r}")
+    if (int(match[1]), int(match[2])) < MINIMUM_TORCH:
+        raise ImportError(
+            f"stablekv needs torch >= {wanted}, and this is torch {version}: its stable ABI lacks "
+            "functions that the library calls; install a newer torch"
+        )
+
+
+def find_library() -> Path:
+    """The library that STABLEKV_LIBRARY names, or else the one beside this package.
+
+    Raises:
+        ImportError: there is no such file.
+    """
+    chosen = os.environ.get(LIBRARY_VARIABLE)
+    path = Path(chosen) if chosen else Path(__file__).with_name(LIBRARY_NAME)
+    if path.is_file():
+        return path.resolve()
+    if chosen:
+        raise ImportError(f"stablekv: {LIBRARY_VARIABLE} names {chosen}, which is not a file")
+    raise ImportError(
+        f"stablekv: {path} is missing: this is a source tree without its built library; run it "
+        f"through Bazel, install the wheel, or set {LIBRARY_VARIABLE} to a built {LIBRARY_NAME}"
+    )
+
+
+def registered_operators() -> list[str]:
+    """Those of our operators' names that this process has already, as `namespace::name`."""
+    ours = _operators.qualified_names()
+    list_names = getattr(torch._C, "_dispatch_get_all_op_names", None)
+    if list_names is not None:
+        present = {name.split(".")[0] for name in list_names()}
+        return [name for name in ours if name in present]
+    return [name for name in ours if _has_operator(*name.split("::"))]
+
+
+def check_operator_names(registered: list[str], path: Path) -> None:
+    """Raises ImportError when the names that `path` would define are in `registered`."""
+    if registered:
+        raise ImportError(
+            f"stablekv: cannot load {path}: {', '.join(registered)} already registered in this "
+            "process, by vLLM or by another copy of stablekv, and torch aborts when an operator "
+            "is defined twice. Import only one of them in a process, or build stablekv with "
+            "namespaces of its own",
+            path=str(path),
+        )
+
+
+def _has_operator(namespace: str, name: str) -> bool:
+    return hasattr(getattr(torch.ops, namespace), name)
+
+
+def _is_loaded(path: Path) -> bool:
+    """Whether this very file is in the process, whoever loaded it: the dynamic loader knows."""
+    try:
+        ctypes.CDLL(str(path), mode=os.RTLD_LAZY | os.RTLD_NOLOAD)
+    except OSError:
+        return False
+    return True
+
+
+def _open(path: Path) -> None:
+    try:
+        torch.ops.load_library(str(path))
+    except OSError as error:
+        reason = error.__cause__ or error
+        raise ImportError(
+            f"stablekv: cannot load {path} into torch {torch.__version__}: {reason}. A library "
+            "built for another platform, another C library or a newer torch fails like this",
+            path=str(path),
+        ) from error

@@ -1,0 +1,17 @@
+"""Names of the operators, in one place because the namespaces are a build setting."""
+
+from __future__ import annotations
+
+ATTENTION_NAMESPACE = "_C"
+CACHE_NAMESPACE = "_C_cache_ops"
+
+# What the library defines, by namespace.
+OPERATORS: dict[str, tuple[str, ...]] = {
+    ATTENTION_NAMESPACE: ("paged_attention_v1", "paged_attention_v2"),
+    CACHE_NAMESPACE: ("reshape_and_cache",),
+}
+
+
+def qualified_names() -> tuple[str, ...]:
+    """Every operator as `namespace::name`."""
+    return tuple(f"{space}::{name}" for space, names in OPERATORS.items() for name in names)

@@ -1,0 +1,362 @@
+"""The keys and values of many sequences, for all layers of a model, in blocks of one pool."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from stablekv import attention, cache, layouts
+from stablekv.block_pool import BlockPool, OutOfBlocksError
+
+# Fills the table of a shorter sequence up to the width of a batch; never read by the operators.
+_NO_BLOCK = -1
+
+
+class UnknownSequenceError(LookupError):
+    """A sequence that was freed or never added. Nothing has changed."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the operators need to know of some sequences, as tensors on the device of the cache.
+
+    A snapshot: tokens that are appended later are not in it.
+    """
+
+    sequences: tuple[int, ...]
+    slot_mapping: torch.Tensor  # [new tokens] int64, sequence after sequence
+    block_tables: torch.Tensor  # [num_seqs, blocks of the longest] int32
+    seq_lens: torch.Tensor  # [num_seqs] int32, new tokens included
+    max_seq_len: int  # tokens of the longest
+    num_freed: int = field(repr=False)  # sequences that the cache had freed before
+
+
+@dataclass
+class _Sequence:
+    length: int = 0  # tokens
+    blocks: array = field(default_factory=lambda: array("i"))
+
+
+class KVCache:
+    """A paged cache: add sequences, append tokens, write and attend layer by layer, free.
+
+        kv = KVCache(num_layers=30, num_blocks=1024, num_kv_heads=3, head_size=64)
+        sequence = kv.add()
+        batch = kv.append([sequence], [prompt_length])        # room for the prompt
+        for layer in ...:
+            kv.write(layer, key, value, batch)                # [prompt_length, 3, 64] each
+        batch = kv.append([sequence])                         # room for one token more
+        for layer in ...:
+            kv.write(layer, key, value, batch)                # [1, 3, 64] each
+            out = kv.attend(layer, query, batch)              # [1, num_heads, 64]
+        kv.free(sequence)
+
+    Sequences share the pool and need not be of one length; a sequence has the same blocks in every
+    layer. Bookkeeping is on the host; only `append` and `batch` copy to the device.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_layers: int,
+        num_blocks: int,
+        num_kv_heads: int,
+        head_size: int,
+        block_size: int = 16,
+        dtype: torch.dtype = torch.float32,
+        kv_cache_dtype: str = "auto",
+        k_scale: float | Sequence[float] = 1.0,
+        v_scale: float | Sequence[float] = 1.0,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Allocates the cache, zeroed, with no sequences in it.
+
+        Args:
+            num_layers: layers of the model.
+            num_blocks: blocks of the pool, for each layer.
+            num_kv_heads: heads of keys and values.
+            head_size: elements of a head; one of layouts.HEAD_SIZES.
+            block_size: tokens of a block: 8, 16 or 32.
+            dtype: of queries, keys and values: float32, float16 or bfloat16.
+            kv_cache_dtype: "auto" stores elements as they are; "fp8" (e4m3) and "fp8_e5m2" in a
+                byte.
+            k_scale, v_scale: for fp8, the value that one stored unit stands for; one for all
+                layers, or one a layer.
+            device: of the cache.
+
+        Raises:
+            ValueError: an argument that the operators do not take.
+        """
+        for name, count in (("num_layers", num_layers), ("num_kv_heads", num_kv_heads)):
+            if count < 1:
+                raise ValueError(f"{name} must be >= 1, got {count}")
+        self._pool = BlockPool(num_blocks)
+        self._sequences: dict[int, _Sequence] = {}
+        self._next_sequence = 0
+        self._num_freed = 0
+        self._block_size = block_size
+        self._kv_cache_dtype = kv_cache_dtype
+        self._layers = [
+            layouts.allocate_cache(
+                num_blocks,
+                num_kv_heads,
+                head_size,
+                block_size,
+                dtype=dtype,
+                kv_cache_dtype=kv_cache_dtype,
+                device=device,
+            )
+            for _ in range(num_layers)
+        ]
+        self._device = self._layers[0][0].device
+        self._k_scales = self._scales("k_scale", k_scale)
+        self._v_scales = self._scales("v_scale", v_scale)
+
+    @property
+    def block_size(self) -> int:
+        """Tokens of a block."""
+        return self._block_size
+
+    @property
+    def device(self) -> torch.device:
+        return self._device
+
+    @property
+    def num_layers(self) -> int:
+        return len(self._layers)
+
+    @property
+    def num_blocks(self) -> int:
+        return self._pool.num_blocks
+
+    @property
+    def num_free_blocks(self) -> int:
+        return self._pool.num_free
+
+    @property
+    def num_used_blocks(self) -> int:
+        return self._pool.num_taken
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of the cache tensors of all layers."""
+        return sum(t.numel() * t.element_size() for layer in self._layers for t in layer)
+
+    def add(self) -> int:
+        """Adds a sequence of no tokens, and returns its number; numbers are not used again."""
+        sequence = self._next_sequence
+        self._next_sequence += 1
+        self._sequences[sequence] = _Sequence()
+        return sequence
+
+    def length(self, sequence: int) -> int:
+        """Tokens of a sequence.
+
+        Raises:
+            UnknownSequenceError: there is no such sequence.
+        """
+        return self._find(sequence).length
+
+    def blocks_needed(self, sequence: int, num_tokens: int = 1) -> int:
+        """Blocks that appending `num_tokens` tokens to a sequence would take from the pool.
+
+        Raises:
+            UnknownSequenceError: there is no such sequence.
+        """
+        state = self._find(sequence)
+        return -(-(state.length + num_tokens) // self._block_size) - len(state.blocks)
+
+    def append(self, sequences: Sequence[int], num_tokens: Sequence[int] | int = 1) -> Batch:
+        """Makes room for new tokens at the end of sequences.
+
+        Args:
+            sequences: different ones; their order is the order of the batch.
+            num_tokens: new tokens of each, or of all.
+
+        Returns:
+            The sequences with their new tokens; `slot_mapping` has a slot for each of these, those
+            of the first sequence first.
+
+        Raises:
+            OutOfBlocksError: the pool has too few free blocks for all of them.
+            UnknownSequenceError: there is no such sequence.
+            ValueError: a sequence comes twice, or a number of tokens is negative or missing.
+            Nothing has changed in each case.
+        """
+        states = self._find_all(sequences)
+        counts = [num_tokens] * len(states) if isinstance(num_tokens, int) else list(num_tokens)
+        if len(counts) != len(states):
+            raise ValueError(
+                f"num_tokens must have one number for each of {len(states)} sequences, "
+                f"got {len(counts)}"
+            )
+        if any(count < 0 for count in counts):
+            raise ValueError(f"num_tokens must be >= 0, got {counts}")
+        wanted = [self.blocks_needed(*pair) for pair in zip(sequences, counts, strict=True)]
+        try:
+            blocks = self._pool.take(sum(wanted))
+        except OutOfBlocksError as error:
+            raise OutOfBlocksError(
+                f"no room for {sum(counts)} more tokens in {len(states)} sequences: {error} "
+                f"({self._block_size} tokens each)"
+            ) from None
+
+        slots = array("q")
+        for state, count, taken in zip(states, counts, wanted, strict=True):
+            state.blocks.extend(blocks[:taken])
+            del blocks[:taken]
+            for position in range(state.length, state.length + count):
+                block, offset = divmod(position, self._block_size)
+                slots.append(state.blocks[block] * self._block_size + offset)
+            state.length += count
+        return self._batch(sequences, states, slots)
+
+    def batch(self, sequences: Sequence[int]) -> Batch:
+        """The sequences as they are, without new tokens.
+
+        Raises:
+            UnknownSequenceError: there is no such sequence.
+            ValueError: a sequence comes twice.
+        """
+        return self._batch(sequences, self._find_all(sequences), array("q"))
+
+    def free(self, sequence: int) -> None:
+        """Removes a sequence and gives its blocks back to the pool.
+
+        Raises:
+            UnknownSequenceError: there is no such sequence, because it was freed already or never
+                added.
+        """
+        blocks = self._find(sequence).blocks
+        del self._sequences[sequence]
+        self._pool.give_back(blocks)
+        self._num_freed += 1
+
+    def write(self, layer: int, key: torch.Tensor, value: torch.Tensor, batch: Batch) -> None:
+        """Stores the keys and values of a batch's new tokens in one layer.
+
+        Args:
+            layer: number of the layer.
+            key, value: [new tokens, num_kv_heads, head_size], in the order of
+                `batch.slot_mapping`, and of the dtype of the cache's model.
+            batch: from `append`.
+
+        Raises:
+            RuntimeError: as stablekv.reshape_and_cache; nothing is written.
+            UnknownSequenceError: a sequence of the batch has been freed since.
+            ValueError: `key` has not one token for each new token of the batch.
+        """
+        self._check_current(batch)
+        if key.shape[0] != batch.slot_mapping.shape[0]:
+            raise ValueError(
+                f"key must have {batch.slot_mapping.shape[0]} tokens, one for each new token of "
+                f"the batch, got {key.shape[0]}"
+            )
+        key_cache, value_cache = self._layers[layer]
+        cache.reshape_and_cache(
+            key,
+            value,
+            key_cache,
+            value_cache,
+            batch.slot_mapping,
+            self._kv_cache_dtype,
+            self._k_scales[layer],
+            self._v_scales[layer],
+        )
+
+    def attend(
+        self,
+        layer: int,
+        query: torch.Tensor,
+        batch: Batch,
+        *,
+        scale: float | None = None,
+        alibi_slopes: torch.Tensor | None = None,
+        out: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Attends from one query token of each sequence to the whole sequence, in one layer.
+
+        Args:
+            layer: number of the layer.
+            query: [num_seqs, num_heads, head_size], in the order of the batch.
+            batch: from `append` or `batch`.
+            scale, alibi_slopes, out: as for stablekv.paged_attention.
+
+        Returns:
+            [num_seqs, num_heads, head_size], the dtype of `query`.
+
+        Raises:
+            RuntimeError: as stablekv.paged_attention.
+            UnknownSequenceError: a sequence of the batch has been freed since.
+        """
+        self._check_current(batch)
+        key_cache, value_cache = self._layers[layer]
+        return attention.paged_attention(
+            query,
+            key_cache,
+            value_cache,
+            batch.block_tables,
+            batch.seq_lens,
+            scale=scale,
+            max_seq_len=batch.max_seq_len,
+            alibi_slopes=alibi_slopes,
+            kv_cache_dtype=self._kv_cache_dtype,
+            k_scale=self._k_scales[layer],
+            v_scale=self._v_scales[layer],
+            out=out,
+        )
+
+    def tensors(self, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The key cache and value cache of a layer, for code that calls the operators itself."""
+        return self._layers[layer]
+
+    def _find(self, sequence: int) -> _Sequence:
+        state = self._sequences.get(sequence)
+        if state is None:
+            raise UnknownSequenceError(
+                f"sequence {sequence} is not in the cache: freed already, or never added"
+            )
+        return state
+
+    def _find_all(self, sequences: Sequence[int]) -> list[_Sequence]:
+        if len(set(sequences)) != len(sequences):
+            raise ValueError(f"a sequence comes twice in {list(sequences)}")
+        return [self._find(sequence) for sequence in sequences]
+
+    def _batch(self, sequences: Sequence[int], states: list[_Sequence], slots: array) -> Batch:
+        width = max((len(state.blocks) for state in states), default=0)
+        rows = array("i")
+        for state in states:
+            rows.extend(state.blocks)
+            rows.extend([_NO_BLOCK] * (width - len(state.blocks)))
+        lengths = array("i", [state.length for state in states])
+        return Batch(
+            sequences=tuple(sequences),
+            slot_mapping=self._tensor(slots, torch.int64),
+            block_tables=self._tensor(rows, torch.int32).view(len(states), width),
+            seq_lens=self._tensor(lengths, torch.int32),
+            max_seq_len=max(lengths, default=0),
+            num_freed=self._num_freed,
+        )
+
+    def _check_current(self, batch: Batch) -> None:
+        """The blocks of a freed sequence are another one's, or will be."""
+        if batch.num_freed != self._num_freed:
+            self._find_all(batch.sequences)
+
+    def _tensor(self, values: array, dtype: torch.dtype) -> torch.Tensor:
+        if not values:
+            return torch.empty(0, dtype=dtype, device=self._device)
+        host = torch.frombuffer(values, dtype=dtype)
+        return host.clone() if self._device.type == "cpu" else host.to(self._device)
+
+    def _scales(self, name: str, scale: float | Sequence[float]) -> torch.Tensor:
+        values = [scale] * self.num_layers if isinstance(scale, (int, float)) else list(scale)
+        if len(values) != self.num_layers:
+            raise ValueError(
+                f"{name} must have a value for each of {self.num_layers} layers, got {len(values)}"
+            )
+        return torch.tensor(values, dtype=torch.float32, device=self._device)
