@@ -1,0 +1,95 @@
+// paged_attention_v1 and _v2 on CUDA: turns the parameters into work items and picks the kernel.
+#include "csrc/kernels/attention/paged_attention.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+
+#include "csrc/kernels/attention/cuda/decode_args.h"
+
+namespace stablekv {
+namespace {
+
+constexpr int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Whether loads of `bytes` bytes are aligned wherever they fall in a cache.
+bool LoadsAreAligned(const void* cache, int64_t block_stride, int64_t head_stride,
+                     int64_t element_bytes, int64_t bytes) {
+  return reinterpret_cast<uintptr_t>(cache) % bytes == 0 &&
+         block_stride * element_bytes % bytes == 0 && head_stride * element_bytes % bytes == 0;
+}
+
+// Splits the query heads of a kv head into tiles of nearly equal size.
+void SetTiles(const PagedAttentionParams& params, DecodeArgs* args) {
+  args->group_size = static_cast<int>(params.num_heads / params.num_kv_heads);
+  // A pattern that slides from query head to query head attends to other tokens in each.
+  const bool per_head =
+      params.block_sparse.active() && params.block_sparse.head_sliding_step > 0;
+  const int64_t largest = per_head ? 1 : MaxHeadsPerTile(params.head_size);
+  args->num_tiles = static_cast<int>(CeilDivide(args->group_size, largest));
+  args->heads_per_tile = static_cast<int>(CeilDivide(args->group_size, args->num_tiles));
+}
+
+template <ElementType kElement>
+Status LaunchForCache(const DecodeArgs& args, CudaStream stream) {
+  switch (args.params.cache) {
+    case CacheType::kAuto: return LaunchDecode<kElement, CacheType::kAuto>(args, stream);
+    case CacheType::kFp8E4M3: return LaunchDecode<kElement, CacheType::kFp8E4M3>(args, stream);
+    case CacheType::kFp8E5M2: return LaunchDecode<kElement, CacheType::kFp8E5M2>(args, stream);
+  }
+  return Status::Error("paged attention on CUDA: unknown cache type");
+}
+
+// `args` comes with its partitions set; the rest follows from params.
+Status LaunchForParams(DecodeArgs args, CudaStream stream) {
+  const PagedAttentionParams& params = args.params;
+  args.num_work_items = 0;
+  if (params.num_seqs == 0 || params.num_heads == 0 || args.num_partitions == 0) return Status();
+  const auto* block_size =
+      std::find(std::begin(kBlockSizes), std::end(kBlockSizes), params.block_size);
+  if (block_size == std::end(kBlockSizes)) {
+    return Status::Error("paged attention on CUDA: no kernel for block_size " +
+                         std::to_string(params.block_size));
+  }
+  args.block_shift = 3 + static_cast<int>(block_size - std::begin(kBlockSizes));
+  SetTiles(params, &args);
+  args.num_work_items =
+      params.num_seqs * args.num_partitions * params.num_kv_heads * args.num_tiles;
+  const int64_t bytes = SizeOf(params.cache, params.element);
+  args.key_vectors =
+      LoadsAreAligned(params.key_cache, params.key_cache_block_stride,
+                      params.key_cache_head_stride, bytes, /*bytes=*/16);
+  args.value_vectors =
+      LoadsAreAligned(params.value_cache, params.value_cache_block_stride,
+                      params.value_cache_head_stride, bytes, std::min<int64_t>(16, 8 * bytes));
+  switch (params.element) {
+    case ElementType::kFloat32: return LaunchForCache<ElementType::kFloat32>(args, stream);
+    case ElementType::kFloat16: return LaunchForCache<ElementType::kFloat16>(args, stream);
+    case ElementType::kBFloat16: return LaunchForCache<ElementType::kBFloat16>(args, stream);
+  }
+  return Status::Error("paged attention on CUDA: unknown element type");
+}
+
+}  // namespace
+
+Status PagedAttentionV1Cuda(const PagedAttentionParams& params, CudaStream stream) {
+  DecodeArgs args = {};
+  args.params = params;
+  args.num_partitions = 1;
+  args.partition_size = params.max_seq_len;
+  return LaunchForParams(args, stream);
+}
+
+Status PagedAttentionV2Cuda(const PagedAttentionParams& params,
+                            const PagedAttentionScratch& scratch, CudaStream stream) {
+  DecodeArgs args = {};
+  args.params = params;
+  args.scratch = scratch;
+  args.partitioned = true;
+  args.num_partitions = CeilDivide(params.max_seq_len, kPartitionSize);
+  args.partition_size = kPartitionSize;
+  STABLEKV_RETURN_IF_ERROR(LaunchForParams(args, stream));
+  return LaunchReduce(params, scratch, args.num_partitions, stream);
+}
+
+}  // namespace stablekv
