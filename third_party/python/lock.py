@@ -16,12 +16,14 @@ _FOLDERS = ("third_party/python", "third_party/cuda")
 
 
 def _resolve(source: pathlib.Path) -> list[dict]:
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--report=-"]
+    # The toolchain's environment has no pip; the interpreter behind it has.
+    command = [sys._base_executable, "-m", "pip", "install", "--quiet", "--dry-run", "--report=-"]
     command += ["--ignore-installed", "--only-binary=:all:", f"--requirement={source}"]
     command += ["--disable-pip-version-check", "--root-user-action=ignore"]
     if source.read_text().startswith("# closed:"):
         command.append("--no-deps")
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(f"pip could not resolve {source}")
     return json.loads(done.stdout)["install"]
