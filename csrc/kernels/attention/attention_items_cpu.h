@@ -1,0 +1,227 @@
+// Runs the work items of an AttentionPlan on one vector unit and combines their partial results.
+#ifndef STABLEKV_CSRC_KERNELS_ATTENTION_ATTENTION_ITEMS_CPU_H_
+#define STABLEKV_CSRC_KERNELS_ATTENTION_ATTENTION_ITEMS_CPU_H_
+
+#include <cstdint>
+
+#include "csrc/kernels/attention/attention_pass_cpu.h"
+#include "csrc/kernels/attention/attention_plan_cpu.h"
+#include "csrc/kernels/attention/attention_softmax_cpu.h"
+
+namespace stablekv {
+
+template <class Vec>
+class AttentionItems {
+ public:
+  static void RunItems(const AttentionPlan& plan, int64_t begin, int64_t end) {
+    Item item = FirstItem(plan, begin);
+    for (int64_t i = begin; i < end; ++i) {
+      Item next = item;
+      Advance(plan, &next);
+      RunItem(plan, i, item, i + 1 < end ? &next : nullptr);
+      item = next;
+    }
+  }
+
+  static void CombineRows(const AttentionPlan& plan, int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      CombineRow(plan, row / plan.params.num_heads, row % plan.params.num_heads);
+    }
+  }
+
+ private:
+  using Softmax = AttentionSoftmax<Vec>;
+
+  struct Item {
+    int64_t seq;
+    int64_t kv_head;
+    int64_t partition;
+  };
+
+  static Item FirstItem(const AttentionPlan& plan, int64_t index) {
+    int64_t low = 0;  // the last sequence whose items begin at or before `index` and are not none
+    int64_t high = plan.params.num_seqs;
+    while (high - low > 1) {
+      const int64_t middle = (low + high) / 2;
+      (plan.first_items[middle] <= index ? low : high) = middle;
+    }
+    const int64_t within = index - plan.first_items[low];
+    const int64_t partitions = NumPartitions(plan, low);
+    return {low, within / partitions, within % partitions};
+  }
+
+  // Past the last item, `seq` is num_seqs.
+  static void Advance(const AttentionPlan& plan, Item* item) {
+    if (++item->partition < NumPartitions(plan, item->seq)) return;
+    item->partition = 0;
+    if (++item->kv_head < plan.params.num_kv_heads) return;
+    item->kv_head = 0;
+    while (++item->seq < plan.params.num_seqs && NumPartitions(plan, item->seq) == 0) {
+    }
+  }
+
+  // The blocks of `item` that `head` attends to.
+  static void ListBlocks(const AttentionPlan& plan, const Item& item, int64_t head,
+                         BlockList* list) {
+    const PagedAttentionParams& params = plan.params;
+    const int64_t length = params.seq_lens[item.seq];
+    const int64_t begin = item.partition * kPartitionSize;
+    const int64_t end = length - begin < kPartitionSize ? length : begin + kPartitionSize;
+    const int64_t last = (end - 1) / params.block_size;
+    list->table = params.block_tables + item.seq * params.block_tables_stride;
+    list->count = 0;
+    list->last_tokens = params.block_size;
+    for (int64_t block = begin / params.block_size; block <= last; ++block) {
+      if (!AttendsTo(plan, item.seq, head, block)) continue;
+      list->places[list->count++] = static_cast<int32_t>(block);
+      if (block == last) list->last_tokens = end - last * params.block_size;
+    }
+  }
+
+  static void RunItem(const AttentionPlan& plan, int64_t index, const Item& item,
+                      const Item* next) {
+    const int64_t first_head = item.kv_head * plan.group;
+    // Heads that attend to different blocks cannot share a pass: a NaN in a block must not reach
+    // the heads that skip it.
+    const int64_t most = plan.sparse_by_head ? 1 : kPassHeads;
+    BlockList blocks;
+    BlockList next_blocks;
+    if (next != nullptr) ListBlocks(plan, *next, next->kv_head * plan.group, &next_blocks);
+    AttentionSums sums;
+    for (int64_t g = 0; g < plan.group; g += most) {
+      const int64_t heads = plan.group - g < most ? plan.group - g : most;
+      const bool last = g + heads == plan.group;
+      ListBlocks(plan, item, first_head + g, &blocks);
+      if (blocks.count > 0) {
+        AttentionPass<Vec> pass(plan, item.seq, item.kv_head);
+        RunPass(plan, &pass, first_head + g, heads, blocks,
+                last && next != nullptr ? &next_blocks : nullptr, &sums);
+      }
+      for (int64_t h = 0; h < heads; ++h) {
+        if (blocks.count == 0) {
+          sums.max[h] = kMinusInfinity;
+          sums.sum[h] = 0;
+          for (int64_t d = 0; d < plan.params.head_size; ++d) {
+            sums.out[h * plan.params.head_size + d] = 0;
+          }
+        }
+        float* const out = sums.out + h * plan.params.head_size;
+        if (plan.scratch != nullptr) {
+          FillScratch(plan, item, first_head + g + h, sums.max[h], sums.sum[h], out);
+        }
+        if (NumPartitions(plan, item.seq) == 1) {
+          WriteOut(plan, item.seq, first_head + g + h, sums.sum[h], out);
+        } else {
+          WritePartial(plan, index * plan.group + g + h, sums.max[h], sums.sum[h], out);
+        }
+      }
+    }
+  }
+
+  static void RunPass(const AttentionPlan& plan, AttentionPass<Vec>* pass, int64_t head,
+                      int64_t heads, const BlockList& blocks, const BlockList* next,
+                      AttentionSums* sums) {
+    switch (plan.cache_format) {
+      case VecFormat::kFloat32:
+        return pass->template Run<VecFormat::kFloat32>(head, heads, blocks, next, sums);
+      case VecFormat::kFloat16:
+        return pass->template Run<VecFormat::kFloat16>(head, heads, blocks, next, sums);
+      case VecFormat::kBFloat16:
+        return pass->template Run<VecFormat::kBFloat16>(head, heads, blocks, next, sums);
+      case VecFormat::kFp8E4M3:
+        return pass->template Run<VecFormat::kFp8E4M3>(head, heads, blocks, next, sums);
+      case VecFormat::kFp8E5M2:
+        return pass->template Run<VecFormat::kFp8E5M2>(head, heads, blocks, next, sums);
+    }
+  }
+
+  static void WritePartial(const AttentionPlan& plan, int64_t row, float max, float sum,
+                           const float* out) {
+    plan.partial_max[row] = max;
+    plan.partial_sum[row] = sum;
+    float* const to = plan.partial_out + row * plan.params.head_size;
+    for (int64_t d = 0; d < plan.params.head_size; ++d) to[d] = out[d];
+  }
+
+  static void FillScratch(const AttentionPlan& plan, const Item& item, int64_t head, float max,
+                          float sum, const float* out) {
+    const int64_t head_size = plan.params.head_size;
+    const int64_t partitions = (plan.params.max_seq_len + kPartitionSize - 1) / kPartitionSize;
+    const int64_t row =
+        (item.seq * plan.params.num_heads + head) * partitions + item.partition;
+    plan.scratch->max_logits[row] = max;
+    plan.scratch->exp_sums[row] = sum;
+    auto* const to =
+        static_cast<uint8_t*>(plan.scratch->tmp_out) + row * head_size * plan.element_bytes;
+    for (int64_t d = 0; d < head_size; d += 8) {
+      float quotients[8];
+      for (int i = 0; i < 8; ++i) quotients[i] = sum == 0 ? 0 : out[d + i] / sum * plan.v_scale;
+      Narrow8(plan.element_format, quotients, to + d * plan.element_bytes);
+    }
+  }
+
+  // Divides by the sum and rounds. A sum of 0 is an empty one, or one of weights that are all 0
+  // because every logit is -Inf: there the formula gives NaN.
+  static void WriteOut(const AttentionPlan& plan, int64_t seq, int64_t head, float sum,
+                       float* out) {
+    const PagedAttentionParams& params = plan.params;
+    if (sum == 0 && !AttendsToAny(plan, seq, head)) {
+      for (int64_t d = 0; d < params.head_size; ++d) out[d] = 0;
+    } else {
+      for (int64_t d = 0; d < params.head_size; ++d) out[d] = out[d] / sum * plan.v_scale;
+    }
+    auto* to = static_cast<uint8_t*>(params.out) +
+               (seq * params.out_seq_stride + head * params.out_head_stride) * plan.element_bytes;
+    for (int64_t d = 0; d < params.head_size; d += 8) {
+      Narrow8(plan.element_format, out + d, to + d * plan.element_bytes);
+    }
+  }
+
+  static bool AttendsToAny(const AttentionPlan& plan, int64_t seq, int64_t head) {
+    const int64_t length = plan.params.seq_lens[seq];
+    for (int64_t block = 0; block * plan.params.block_size < length; ++block) {
+      if (AttendsTo(plan, seq, head, block)) return true;
+    }
+    return false;
+  }
+
+  static void Narrow8(VecFormat format, const float* from, uint8_t* to) {
+    switch (format) {
+      case VecFormat::kFloat16:
+        return Vec::template Narrow8<VecFormat::kFloat16>(from, to);
+      case VecFormat::kBFloat16:
+        return Vec::template Narrow8<VecFormat::kBFloat16>(from, to);
+      default:
+        return Vec::template Narrow8<VecFormat::kFloat32>(from, to);
+    }
+  }
+
+  static void CombineRow(const AttentionPlan& plan, int64_t seq, int64_t head) {
+    const int64_t head_size = plan.params.head_size;
+    const int64_t partitions = NumPartitions(plan, seq);
+    if (partitions == 1) return;  // written already
+    alignas(64) float out[kMaxHeadSize];
+    for (int64_t d = 0; d < head_size; ++d) out[d] = 0;
+    const int64_t first = (plan.first_items[seq] + head / plan.group * partitions) * plan.group +
+                          head % plan.group;
+    float max = kMinusInfinity;
+    for (int64_t j = 0; j < partitions; ++j) {
+      const float value = plan.partial_max[first + j * plan.group];
+      max = value > max ? value : max;
+    }
+    const float base = max == kMinusInfinity ? 0 : max;
+    float sum = 0;
+    for (int64_t j = 0; j < partitions; ++j) {
+      const int64_t row = first + j * plan.group;
+      const float weight = Softmax::ExpOne(plan.partial_max[row] - base);
+      sum += plan.partial_sum[row] * weight;
+      const float* const from = plan.partial_out + row * head_size;
+      for (int64_t d = 0; d < head_size; ++d) out[d] += from[d] * weight;
+    }
+    WriteOut(plan, seq, head, sum, out);
+  }
+};
+
+}  // namespace stablekv
+
+#endif  // STABLEKV_CSRC_KERNELS_ATTENTION_ATTENTION_ITEMS_CPU_H_

@@ -1,0 +1,70 @@
+// What the vector units' attention code is told: the operator's parameters, cut into work items.
+#ifndef STABLEKV_CSRC_KERNELS_ATTENTION_ATTENTION_PLAN_CPU_H_
+#define STABLEKV_CSRC_KERNELS_ATTENTION_ATTENTION_PLAN_CPU_H_
+
+#include <cstdint>
+
+#include "csrc/kernels/attention/paged_attention.h"
+#include "csrc/kernels/common/vec_format.h"
+
+namespace stablekv {
+
+// An item is one partition of kPartitionSize tokens of one kv head of one sequence. The items of
+// sequence s are [first_items[s], first_items[s + 1]), a kv head's partitions next to each other.
+//
+// A sequence of one partition writes its output at once. A longer one leaves partial results, for
+// item i and head g of its group: the largest logit m, sum(exp(logit - m)), sum(exp(logit - m) * v).
+struct AttentionPlan {
+  PagedAttentionParams params;
+  VecFormat cache_format;
+  VecFormat element_format;
+  int64_t cache_bytes;    // of a cache element
+  int64_t element_bytes;  // of a query and output element
+  int64_t group;          // query heads of a kv head
+  float k_scale;          // 1 when the cache is not fp8
+  float v_scale;
+  bool sparse;
+  bool sparse_by_head;         // heads of a group may attend to different blocks
+  const int64_t* first_items;  // [num_seqs + 1]
+  float* partial_max;          // [items, group]
+  float* partial_sum;          // [items, group]
+  float* partial_out;          // [items, group, head_size]
+  // v2's, or null. It is filled as on CUDA but never read: its tmp_out may be 16-bit, and the
+  // output is to be rounded once.
+  const PagedAttentionScratch* scratch;
+};
+
+// One set per vector unit: items [begin, end); then, when all items are done, the combination of
+// rows [begin, end) of the num_seqs * num_heads rows of the output.
+struct AttentionFunctions {
+  void (*run_items)(const AttentionPlan& plan, int64_t begin, int64_t end);
+  void (*combine_rows)(const AttentionPlan& plan, int64_t begin, int64_t end);
+};
+
+extern const AttentionFunctions kAttentionPortable;
+extern const AttentionFunctions kAttentionAvx2;
+extern const AttentionFunctions kAttentionAvx512;
+
+// `static`, and no method of a params struct: the vector units' files, each compiled for its own
+// machine, must not share the symbol of a function.
+static inline int64_t NumPartitions(const AttentionPlan& plan, int64_t seq) {
+  return (plan.params.seq_lens[seq] + kPartitionSize - 1) / kPartitionSize;
+}
+
+// Whether `head` attends to the cache block that holds tokens [block * block_size, ...).
+static inline bool AttendsTo(const AttentionPlan& plan, int64_t seq, int64_t head, int64_t block) {
+  if (!plan.sparse) return true;
+  const BlockSparseParams& sparse = plan.params.block_sparse;
+  const int64_t key_block = block * plan.params.block_size / sparse.block_size;
+  const int64_t query_block = (plan.params.seq_lens[seq] - 1) / sparse.block_size;
+  const int64_t step = sparse.head_sliding_step;
+  const int64_t offset =
+      step >= 0 ? (sparse.tp_rank * plan.params.num_heads + head) * step + 1
+                : (sparse.tp_rank * plan.params.num_kv_heads + head / plan.group) * -step + 1;
+  return (key_block + offset) % sparse.vert_stride == 0 ||
+         key_block > query_block - sparse.local_blocks;
+}
+
+}  // namespace stablekv
+
+#endif  // STABLEKV_CSRC_KERNELS_ATTENTION_ATTENTION_PLAN_CPU_H_

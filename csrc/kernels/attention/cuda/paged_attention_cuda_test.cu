@@ -1,0 +1,275 @@
+// paged_attention_v1 and _v2 on CUDA against a naive loop in float64. `--quick` runs a short list,
+// for tools that slow a program down.
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "csrc/kernels/attention/cuda/decode_case.h"
+#include "csrc/kernels/attention/paged_attention.h"
+#include "csrc/kernels/common/cuda/test_support.h"
+
+namespace stablekv::testing {
+namespace {
+
+// How far a result may be off, relative to the answer and to the sum of magnitudes: half a unit in
+// the last place of the output, and float32 arithmetic. v2 rounds each partition too.
+struct Tolerance {
+  double relative;
+  double of_magnitude;
+};
+Tolerance ToleranceOf(ElementType element, bool partitioned) {
+  const double half_unit = element == ElementType::kFloat32   ? std::ldexp(1.0, -24)
+                           : element == ElementType::kFloat16 ? std::ldexp(1.0, -11)
+                                                              : std::ldexp(1.0, -8);
+  return {1.02 * half_unit, 1e-5 + (partitioned ? half_unit : 0.0)};
+}
+
+class DeviceInput {
+ public:
+  DeviceInput(const DecodeCase& c, const DecodeInput& input)
+      : case_(c),
+        query_(input.query, c.misalign * input.ElementBytes()),
+        key_cache_(input.key_cache, c.misalign * input.CacheBytes()),
+        value_cache_(input.value_cache, c.misalign * input.CacheBytes()),
+        tables_(input.tables),
+        lengths_(c.lengths),
+        slopes_(input.slopes),
+        scales_(input.scales) {}
+
+  // Everything but `out`. What is not to be read is null.
+  void SetPointers(PagedAttentionParams* params) const {
+    params->query = query_.data();
+    params->key_cache = key_cache_.data();
+    params->value_cache = value_cache_.data();
+    params->block_tables = tables_.As<int32_t>();
+    params->seq_lens = lengths_.As<int32_t>();
+    params->alibi_slopes = case_.alibi ? slopes_.As<float>() : nullptr;
+    const bool scaled = case_.cache != CacheType::kAuto;
+    params->k_scale = scaled ? scales_.As<float>() : nullptr;
+    params->v_scale = scaled ? scales_.As<float>() + 1 : nullptr;
+  }
+
+ private:
+  const DecodeCase& case_;
+  DeviceBytes query_, key_cache_, value_cache_, tables_, lengths_, slopes_, scales_;
+};
+
+// Runs one version into an output full of NaN, and compares all of it, gaps too.
+void RunVersion(const DecodeCase& c, const DecodeInput& input, PagedAttentionParams params,
+                bool partitioned, const std::vector<std::vector<double>>& answers,
+                const std::vector<std::vector<double>>& magnitudes) {
+  const std::string name = std::string(partitioned ? "v2 " : "v1 ") + c.Describe();
+  const int64_t bytes = input.ElementBytes();
+  const std::vector<uint8_t> untouched(params.num_seqs * params.out_seq_stride * bytes, 0xff);
+  const DeviceBytes out(untouched, c.misalign * bytes);
+  params.out = out.data();
+  Status status;
+  if (partitioned) {
+    const int64_t partitions = (params.max_seq_len + kPartitionSize - 1) / kPartitionSize;
+    const int64_t rows = params.num_seqs * params.num_heads * partitions;
+    const DeviceBytes exp_sums(std::vector<float>(rows, NAN));
+    const DeviceBytes max_logits(std::vector<float>(rows, NAN));
+    const DeviceBytes tmp_out(std::vector<uint8_t>(rows * params.head_size * bytes, 0xff),
+                              c.misalign * bytes);
+    status = PagedAttentionV2Cuda(
+        params, {exp_sums.As<float>(), max_logits.As<float>(), tmp_out.data()}, nullptr);
+    Must(cudaDeviceSynchronize(), name.c_str());
+  } else {
+    status = PagedAttentionV1Cuda(params, nullptr);
+    Must(cudaDeviceSynchronize(), name.c_str());
+  }
+  Expect(status.ok(), name + ": " + status.message());
+
+  const Tolerance tolerance = ToleranceOf(c.element, partitioned);
+  std::vector<uint8_t> got = out.Read();
+  for (int64_t s = 0; s < params.num_seqs; ++s) {
+    for (int64_t h = 0; h < params.num_heads; ++h) {
+      const std::vector<double>& answer = answers[s * params.num_heads + h];
+      const std::vector<double>& magnitude = magnitudes[s * params.num_heads + h];
+      for (int64_t d = 0; d < params.head_size; ++d) {
+        const int64_t i = s * params.out_seq_stride + h * params.out_head_stride + d;
+        const double value = DecodeElement(c.element, GetBits(got, i, bytes));
+        const double allowed =
+            tolerance.relative * std::fabs(answer[d]) + tolerance.of_magnitude * magnitude[d];
+        Expect(std::fabs(value - answer[d]) <= allowed,
+               name + ": [" + std::to_string(s) + "," + std::to_string(h) + "," +
+                   std::to_string(d) + "] is " + std::to_string(value) + ", want " +
+                   std::to_string(answer[d]) + " +- " + std::to_string(allowed));
+        SetBits(&got, i, bytes, 0xffffffffu);
+      }
+    }
+  }
+  Expect(got == untouched, name + ": wrote between the rows of the output");
+}
+
+void Run(const DecodeCase& c) {
+  const DecodeInput input(c);
+  const DeviceInput device(c, input);
+  std::vector<std::vector<double>> answers;
+  std::vector<std::vector<double>> magnitudes;
+  input.AllAnswers(&answers, &magnitudes);
+  PagedAttentionParams params = input.params;
+  device.SetPointers(&params);
+  for (const bool partitioned : {false, true}) {
+    RunVersion(c, input, params, partitioned, answers, magnitudes);
+  }
+}
+
+constexpr int64_t kGroups[] = {1, 2, 3, 7, 8, 12};
+
+// Head sizes a cache can have: its keys come in chunks of 16 bytes.
+bool Fits(const DecodeCase& c) {
+  return c.head_size % (16 / SizeOf(c.cache, c.element)) == 0;
+}
+
+std::vector<DecodeCase> Cases(bool quick) {
+  std::vector<DecodeCase> cases;
+  const auto add = [&](const DecodeCase& c) {
+    if (Fits(c)) cases.push_back(c);
+  };
+  int64_t turn = 0;
+  for (const ElementType element : kElements) {
+    for (const CacheType cache : kCaches) {
+      DecodeCase c;
+      c.element = element;
+      c.cache = cache;
+      // Every kernel: head sizes with all tile sizes, at lengths around the edges.
+      for (const int64_t head_size : kHeadSizes) {
+        c.head_size = head_size;
+        for (const int64_t group : {int64_t{1}, int64_t{4}, int64_t{8}}) {
+          c.group = group;
+          c.block_size = kBlockSizes[turn++ % 3];
+          c.num_kv_heads = 1 + turn % 2;
+          const int32_t block = static_cast<int32_t>(c.block_size);
+          c.lengths = {0, 1, block - 1, block, block + 1, 70, 257};
+          if (quick) c.lengths = {0, 1, block + 1, 70};
+          add(c);
+        }
+      }
+      // The rest at two head sizes.
+      for (const int64_t head_size : {int64_t{128}, int64_t{80}}) {
+        const DecodeCase base = [&] {
+          DecodeCase b = c;
+          b.head_size = head_size;
+          b.group = kGroups[turn++ % 6];
+          b.block_size = kBlockSizes[turn % 3];
+          return b;
+        }();
+        c = base;
+        c.lengths = quick ? std::vector<int32_t>{511, 513}
+                          : std::vector<int32_t>{5000, 511, 512, 513, 1023, 1024, 1025, 0};
+        add(c);
+        c = base;
+        c.lengths = {100, 45, 1};
+        c.alibi = true;
+        c.logit_spread = 4.0f;
+        add(c);
+        c.max_seq_len = 4000;  // more partitions than there are tokens for
+        c.padding = 16;
+        add(c);
+        c = base;
+        c.lengths = {-5, 3, 90, 200, INT32_MIN, INT32_MAX};
+        c.max_seq_len = 77;
+        add(c);
+        c = base;
+        c.lengths = {33, 150};
+        c.misalign = 1;
+        c.padding = 3;
+        add(c);
+        c = base;
+        c.lengths = {8, 130, 700};
+        c.bad_blocks = true;
+        add(c);
+        for (const int64_t step : {0, 1, 2, -1, -3}) {
+          c = base;
+          c.num_kv_heads = 3;
+          c.lengths = {1, 600, 1030};
+          if (quick) c.lengths = {300};
+          // Sparse blocks as large as a cache block, larger, and not a multiple of it.
+          const int64_t sizes[] = {c.block_size, 64, 24};
+          c.sparse = {/*tp_rank=*/turn % 3, /*local_blocks=*/step == 2 ? 0 : 2,
+                      /*vert_stride=*/5, /*block_size=*/sizes[turn % 3], step};
+          ++turn;
+          add(c);
+        }
+      }
+    }
+  }
+  if (quick) return cases;
+  for (const int64_t group : kGroups) {
+    for (const int64_t block_size : kBlockSizes) {
+      DecodeCase c;
+      c.element = ElementType::kBFloat16;
+      c.head_size = 64;
+      c.group = group;
+      c.block_size = block_size;
+      c.num_kv_heads = 3;
+      c.lengths = {129, 530};
+      add(c);
+    }
+  }
+  DecodeCase c;
+  c.element = ElementType::kFloat16;
+  c.head_size = 32;
+  c.num_kv_heads = 1;
+  c.lengths.assign(70000, 3);  // more sequences than a grid's y or z has
+  for (size_t s = 0; s < c.lengths.size(); ++s) c.lengths[s] = static_cast<int32_t>(s % 5);
+  add(c);
+  c.lengths = {5};
+  c.group = 70000;
+  add(c);
+  c.group = 1;
+  c.lengths = {0};  // max_seq_len 0: no partitions at all
+  add(c);
+  c.lengths = {};
+  c.max_seq_len = 9;
+  add(c);
+  return cases;
+}
+
+// Everything is skipped: no local blocks, and no vertical one that fits.
+int TestAllSkipped() {
+  DecodeCase c;
+  c.element = ElementType::kBFloat16;
+  c.lengths = {40, 1000};
+  c.group = 4;
+  c.sparse = {/*tp_rank=*/0, /*local_blocks=*/0, /*vert_stride=*/1000, /*block_size=*/16,
+              /*head_sliding_step=*/0};
+  Run(c);
+  return 1;
+}
+
+int TestErrors() {
+  DecodeCase c;
+  const DecodeInput input(c);
+  PagedAttentionParams params = input.params;
+  params.head_size = 48;
+  Status status = PagedAttentionV1Cuda(params, nullptr);
+  Expect(status.message().find("head_size 48") != std::string::npos, "names 48: " + status.message());
+  params = input.params;
+  params.block_size = 64;
+  status = PagedAttentionV2Cuda(params, {}, nullptr);
+  Expect(status.message().find("block_size 64") != std::string::npos,
+         "names 64: " + status.message());
+  params = input.params;
+  params.head_size = 120;
+  params.cache = CacheType::kFp8E4M3;
+  status = PagedAttentionV1Cuda(params, nullptr);
+  Expect(status.message().find("head_size 120") != std::string::npos,
+         "names 120: " + status.message());
+  return 3;
+}
+
+}  // namespace
+}  // namespace stablekv::testing
+
+int main(int argc, char** argv) {
+  namespace t = stablekv::testing;
+  if (!t::HaveDevice("paged_attention_cuda_test")) return 0;
+  const bool quick = argc > 1 && std::strcmp(argv[1], "--quick") == 0;
+  const std::vector<t::DecodeCase> cases = t::Cases(quick);
+  for (const t::DecodeCase& c : cases) t::Run(c);
+  const int others = t::TestAllSkipped() + t::TestErrors();
+  return t::Report("paged_attention_cuda_test", 2 * static_cast<int>(cases.size()) + others);
+}

@@ -1,0 +1,110 @@
+#include "csrc/kernels/attention/paged_attention_cpu.h"
+
+#include <algorithm>
+#include <memory>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "csrc/kernels/attention/attention_plan_cpu.h"
+#include "csrc/kernels/attention/paged_attention_check_cpu.h"
+
+namespace stablekv {
+namespace {
+
+// Cache elements that are worth handing to another thread.
+constexpr int64_t kGrainElements = 128 * 1024;
+
+const AttentionFunctions& FunctionsOf(CpuIsa isa) {
+#ifdef __x86_64__
+  if (isa == CpuIsa::kAvx512) return kAttentionAvx512;
+  if (isa == CpuIsa::kAvx2) return kAttentionAvx2;
+#endif
+  (void)isa;
+  return kAttentionPortable;
+}
+
+AttentionPlan MakePlan(const PagedAttentionParams& params, const PagedAttentionScratch* scratch) {
+  AttentionPlan plan{};
+  plan.params = params;
+  plan.cache_format = VecFormatOf(params.cache, params.element);
+  plan.element_format = VecFormatOf(params.element);
+  plan.cache_bytes = SizeOf(params.cache, params.element);
+  plan.element_bytes = SizeOf(params.element);
+  plan.group = params.num_kv_heads > 0 ? params.num_heads / params.num_kv_heads : 0;
+  plan.k_scale = params.cache == CacheType::kAuto ? 1.0f : *params.k_scale;
+  plan.v_scale = params.cache == CacheType::kAuto ? 1.0f : *params.v_scale;
+  plan.sparse = params.block_sparse.active();
+  plan.sparse_by_head = plan.sparse && plan.group > 1 && params.block_sparse.head_sliding_step > 0;
+  plan.scratch = scratch;
+  return plan;
+}
+
+std::vector<int64_t> FirstItems(const AttentionPlan& plan) {
+  std::vector<int64_t> first_items{0};
+  first_items.reserve(static_cast<size_t>(plan.params.num_seqs) + 1);
+  for (int64_t seq = 0; seq < plan.params.num_seqs; ++seq) {
+    first_items.push_back(first_items.back() + NumPartitions(plan, seq) * plan.params.num_kv_heads);
+  }
+  return first_items;
+}
+
+int64_t TotalTokens(const PagedAttentionParams& params) {
+  int64_t tokens = 0;
+  for (int64_t seq = 0; seq < params.num_seqs; ++seq) tokens += params.seq_lens[seq];
+  return tokens;
+}
+
+}  // namespace
+
+Status PagedAttentionOnIsa(const PagedAttentionParams& params, const PagedAttentionScratch* scratch,
+                           ParallelFor parallel_for, CpuIsa isa) {
+  if (params.num_seqs == 0 || params.num_heads == 0) return Status();
+  AttentionPlan plan = MakePlan(params, scratch);
+  STABLEKV_RETURN_IF_ERROR(CheckPagedAttention(plan));
+
+  const std::vector<int64_t> first_items = FirstItems(plan);
+  plan.first_items = first_items.data();
+  const int64_t items = first_items.back();
+  const bool partial = std::any_of(params.seq_lens, params.seq_lens + params.num_seqs,
+                                   [](int32_t length) { return length > kPartitionSize; });
+  std::unique_ptr<float[]> partials;
+  if (partial) {
+    const int64_t rows = items * plan.group;
+    partials.reset(new (std::nothrow) float[static_cast<size_t>(rows * (params.head_size + 2))]);
+    if (partials == nullptr) {
+      return Status::Error("no memory for the partial results of " + std::to_string(items) +
+                           " partitions");
+    }
+    plan.partial_out = partials.get();
+    plan.partial_max = plan.partial_out + rows * params.head_size;
+    plan.partial_sum = plan.partial_max + rows;
+  }
+
+  const AttentionFunctions& functions = FunctionsOf(isa);
+  if (items > 0) {
+    const int64_t elements = 2 * TotalTokens(params) * params.num_kv_heads * params.head_size;
+    const int64_t grain = std::max<int64_t>(1, kGrainElements * items / elements);
+    RunParallel(parallel_for, items, grain, [&](int64_t begin, int64_t end) {
+      functions.run_items(plan, begin, end);
+    });
+  }
+  const bool empty = std::any_of(params.seq_lens, params.seq_lens + params.num_seqs,
+                                 [](int32_t length) { return length == 0; });
+  if (partial || empty) {
+    RunParallel(parallel_for, params.num_seqs * params.num_heads, 64,
+                [&](int64_t begin, int64_t end) { functions.combine_rows(plan, begin, end); });
+  }
+  return Status();
+}
+
+Status PagedAttentionV1Cpu(const PagedAttentionParams& params, ParallelFor parallel_for) {
+  return PagedAttentionOnIsa(params, nullptr, parallel_for, BestCpuIsa());
+}
+
+Status PagedAttentionV2Cpu(const PagedAttentionParams& params,
+                           const PagedAttentionScratch& scratch, ParallelFor parallel_for) {
+  return PagedAttentionOnIsa(params, &scratch, parallel_for, BestCpuIsa());
+}
+
+}  // namespace stablekv

@@ -1,0 +1,209 @@
+#include "csrc/kernels/attention/paged_attention_cpu.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <iostream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "csrc/kernels/attention/attention_test_case.h"
+#include "csrc/kernels/common/testing.h"
+
+namespace stablekv {
+namespace {
+
+using testing::AttentionCase;
+using testing::CaseShape;
+
+using Body = void (*)(int64_t, int64_t, void*);
+
+// Items one by one, the last first: nothing may depend on the order or on the ranges.
+void BackwardsFor(int64_t begin, int64_t end, int64_t /*grain*/, Body body, void* context) {
+  for (int64_t i = end; i-- > begin;) body(i, i + 1, context);
+}
+
+void ThreadedFor(int64_t begin, int64_t end, int64_t /*grain*/, Body body, void* context) {
+  std::vector<std::thread> threads;
+  const int64_t share = (end - begin + 2) / 3;
+  for (int64_t from = begin; from < end; from += share) {
+    threads.emplace_back(body, from, std::min(from + share, end), context);
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+// v1 and v2 on every vector unit of this machine: the answer, and that threads do not change it.
+void Check(AttentionCase* problem) {
+  for (const CpuIsa isa : kCpuIsas) {
+    if (!HasCpuIsa(isa)) continue;
+    const std::string name = NameOf(isa);
+    problem->ClearOut();
+    CHECK_OK(PagedAttentionOnIsa(problem->params(), nullptr, SerialFor, isa), problem->shape());
+    problem->CheckOut((name + " v1").c_str());
+    const std::vector<uint8_t> v1 = problem->out_bytes();
+
+    for (const ParallelFor parallel_for : {BackwardsFor, ThreadedFor}) {
+      problem->ClearOut();
+      const PagedAttentionScratch scratch = problem->scratch();
+      CHECK_OK(PagedAttentionOnIsa(problem->params(), &scratch, parallel_for, isa),
+               problem->shape());
+      problem->CheckScratchBounds(name.c_str());
+      CHECK_THAT(problem->out_bytes() == v1,
+                 name << " v2 differs from v1 in its bytes: " << problem->shape());
+    }
+  }
+}
+
+void Check(const CaseShape& shape) {
+  AttentionCase problem(shape);
+  Check(&problem);
+}
+
+constexpr ElementType kElements[] = {ElementType::kFloat32, ElementType::kFloat16,
+                                     ElementType::kBFloat16};
+constexpr CacheType kCaches[] = {CacheType::kAuto, CacheType::kFp8E4M3, CacheType::kFp8E5M2};
+
+// Every type, head size and block size.
+void TestShapes() {
+  uint32_t seed = 100;
+  for (const ElementType element : kElements) {
+    for (const CacheType cache : kCaches) {
+      for (const int64_t head_size : kHeadSizes) {
+        if (cache != CacheType::kAuto && head_size % 16 != 0) continue;
+        for (const int64_t block_size : kBlockSizes) {
+          CaseShape shape;
+          shape.element = element;
+          shape.cache = cache;
+          shape.head_size = head_size;
+          shape.block_size = block_size;
+          shape.group = 1 + seed % 4;
+          shape.alibi = seed % 2 == 0;
+          shape.seq_lens = {19, 0, 47};
+          shape.seed = ++seed;
+          Check(shape);
+        }
+      }
+    }
+  }
+}
+
+void TestLengths() {
+  for (const int64_t block_size : kBlockSizes) {
+    CaseShape shape;
+    shape.block_size = block_size;
+    shape.head_size = 80;
+    shape.group = 2;
+    shape.seq_lens = {0,  1,  7,   8,   9,   15,  16,  17,  31,  32,
+                      33, 63, 64, 511, 512, 513, 520, 1024, 1025, 1537};
+    Check(shape);
+    shape.element = ElementType::kBFloat16;
+    shape.alibi = true;
+    Check(shape);
+  }
+}
+
+// 17 and 33 are more heads than a pass takes.
+void TestGroups() {
+  for (const int64_t group : {1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 17, 33}) {
+    CaseShape shape;
+    shape.element = group % 2 == 0 ? ElementType::kBFloat16 : ElementType::kFloat32;
+    shape.group = group;
+    shape.head_size = 32;
+    shape.alibi = group % 3 == 0;
+    shape.seq_lens = {3, 600};
+    Check(shape);
+  }
+}
+
+// Tiles smaller than a partition: large heads of a wide type.
+void TestTiles() {
+  for (const int64_t head_size : {192, 256}) {
+    CaseShape shape;
+    shape.head_size = head_size;
+    shape.block_size = 32;
+    shape.num_kv_heads = 1;
+    shape.group = 3;
+    shape.alibi = true;
+    shape.seq_lens = {1100, 129, 300};
+    Check(shape);
+  }
+}
+
+void TestBlockSparse() {
+  for (const int64_t step : {0, 1, 3, -1, -2}) {
+    for (const int64_t tp_rank : {0, 3}) {
+      for (const int64_t local_blocks : {0, 1, 4}) {
+        CaseShape shape;
+        shape.sparse = {tp_rank, local_blocks, 5, 32, step};
+        shape.group = 3;
+        shape.head_size = 32;
+        shape.alibi = local_blocks == 1;
+        shape.seq_lens = {1, 40, 290, 0, 1300};
+        Check(shape);
+      }
+    }
+  }
+}
+
+// Whole partitions skipped, then everything.
+void TestBlockSparseSkipsAll() {
+  CaseShape shape;
+  shape.sparse = {0, 1, 1000, 64, 1};
+  shape.seq_lens = {1500, 513};
+  Check(shape);
+  shape.sparse.local_blocks = 0;
+  Check(shape);
+}
+
+// A NaN in a block reaches the heads that attend to the block and no other head.
+void TestNanOfAnotherHead() {
+  CaseShape shape;
+  shape.sparse = {0, 1, 4, 16, 1};
+  shape.num_kv_heads = 1;
+  shape.group = 4;
+  shape.seq_lens = {200};
+  AttentionCase problem(shape);
+  problem.PoisonBlock(problem.block_tables()[1]);
+  Check(&problem);
+}
+
+// A NaN among the tokens is an ordinary value: it goes through.
+void TestNanGoesThrough() {
+  for (const ElementType element : kElements) {
+    for (const CacheType cache : kCaches) {
+      CaseShape shape;
+      shape.element = element;
+      shape.cache = cache;
+      shape.seq_lens = {700, 40};
+      AttentionCase problem(shape);
+      problem.PoisonBlock(problem.block_tables()[2]);  // of the first sequence
+      Check(&problem);
+    }
+  }
+}
+
+void TestEmpty() {
+  PagedAttentionParams params{};
+  CHECK_OK(PagedAttentionV1Cpu(params, SerialFor), "no sequences");
+  CHECK_OK(PagedAttentionV2Cpu(params, PagedAttentionScratch{}, SerialFor), "no sequences");
+}
+
+}  // namespace
+}  // namespace stablekv
+
+int main() {
+  for (const stablekv::CpuIsa isa : stablekv::kCpuIsas) {
+    std::cerr << stablekv::NameOf(isa)
+              << (stablekv::HasCpuIsa(isa) ? ": tested\n" : ": not tested, not on this machine\n");
+  }
+  stablekv::TestShapes();
+  stablekv::TestLengths();
+  stablekv::TestGroups();
+  stablekv::TestTiles();
+  stablekv::TestBlockSparse();
+  stablekv::TestBlockSparseSkipsAll();
+  stablekv::TestNanOfAnotherHead();
+  stablekv::TestNanGoesThrough();
+  stablekv::TestEmpty();
+  return stablekv::testing::Finish();
+}
