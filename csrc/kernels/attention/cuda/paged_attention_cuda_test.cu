@@ -55,6 +55,21 @@ class DeviceInput {
   DeviceBytes query_, key_cache_, value_cache_, tables_, lengths_, slopes_, scales_;
 };
 
+Status RunV2(const DecodeCase& c, const PagedAttentionParams& params) {
+  const int64_t partitions = (params.max_seq_len + kPartitionSize - 1) / kPartitionSize;
+  const int64_t rows = params.num_seqs * params.num_heads * partitions;
+  const int64_t bytes = SizeOf(c.element);
+  const DeviceBytes exp_sums(std::vector<float>(rows, NAN));
+  const DeviceBytes max_logits(std::vector<float>(rows, NAN));
+  const DeviceBytes tmp_out(std::vector<uint8_t>(rows * params.head_size * bytes, 0xff),
+                            c.misalign * bytes);
+  const PagedAttentionScratch scratch = {exp_sums.As<float>(), max_logits.As<float>(),
+                                         tmp_out.data()};
+  const Status status = PagedAttentionV2Cuda(params, scratch, nullptr);
+  Must(cudaDeviceSynchronize(), "synchronisation");  // before the scratch goes
+  return status;
+}
+
 // Runs one version into an output full of NaN, and compares all of it, gaps too.
 void RunVersion(const DecodeCase& c, const DecodeInput& input, PagedAttentionParams params,
                 bool partitioned, const std::vector<std::vector<double>>& answers,
@@ -64,21 +79,8 @@ void RunVersion(const DecodeCase& c, const DecodeInput& input, PagedAttentionPar
   const std::vector<uint8_t> untouched(params.num_seqs * params.out_seq_stride * bytes, 0xff);
   const DeviceBytes out(untouched, c.misalign * bytes);
   params.out = out.data();
-  Status status;
-  if (partitioned) {
-    const int64_t partitions = (params.max_seq_len + kPartitionSize - 1) / kPartitionSize;
-    const int64_t rows = params.num_seqs * params.num_heads * partitions;
-    const DeviceBytes exp_sums(std::vector<float>(rows, NAN));
-    const DeviceBytes max_logits(std::vector<float>(rows, NAN));
-    const DeviceBytes tmp_out(std::vector<uint8_t>(rows * params.head_size * bytes, 0xff),
-                              c.misalign * bytes);
-    status = PagedAttentionV2Cuda(
-        params, {exp_sums.As<float>(), max_logits.As<float>(), tmp_out.data()}, nullptr);
-    Must(cudaDeviceSynchronize(), name.c_str());
-  } else {
-    status = PagedAttentionV1Cuda(params, nullptr);
-    Must(cudaDeviceSynchronize(), name.c_str());
-  }
+  const Status status = partitioned ? RunV2(c, params) : PagedAttentionV1Cuda(params, nullptr);
+  Must(cudaDeviceSynchronize(), name.c_str());
   Expect(status.ok(), name + ": " + status.message());
 
   const Tolerance tolerance = ToleranceOf(c.element, partitioned);
@@ -240,24 +242,23 @@ int TestAllSkipped() {
   return 1;
 }
 
+void ExpectError(const Status& status, const std::string& what) {
+  Expect(status.message().find(what) != std::string::npos,
+         "'" + status.message() + "' names " + what);
+}
+
 int TestErrors() {
-  DecodeCase c;
-  const DecodeInput input(c);
+  const DecodeInput input((DecodeCase()));
   PagedAttentionParams params = input.params;
   params.head_size = 48;
-  Status status = PagedAttentionV1Cuda(params, nullptr);
-  Expect(status.message().find("head_size 48") != std::string::npos, "names 48: " + status.message());
+  ExpectError(PagedAttentionV1Cuda(params, nullptr), "head_size 48");
   params = input.params;
   params.block_size = 64;
-  status = PagedAttentionV2Cuda(params, {}, nullptr);
-  Expect(status.message().find("block_size 64") != std::string::npos,
-         "names 64: " + status.message());
+  ExpectError(PagedAttentionV2Cuda(params, {}, nullptr), "block_size 64");
   params = input.params;
   params.head_size = 120;
   params.cache = CacheType::kFp8E4M3;
-  status = PagedAttentionV1Cuda(params, nullptr);
-  Expect(status.message().find("head_size 120") != std::string::npos,
-         "names 120: " + status.message());
+  ExpectError(PagedAttentionV1Cuda(params, nullptr), "head_size 120");
   return 3;
 }
 
