@@ -7,28 +7,26 @@
 namespace stablekv {
 namespace {
 
-// Bytes from the first element to the end of the last one, over dimensions [first, dim).
-uint64_t ExtentFrom(const TensorArg& tensor, int64_t first) {
-  uint64_t last = 0;
-  for (int64_t i = first; i < tensor.dim; ++i) {
-    last += static_cast<uint64_t>(tensor.size(i) - 1) * static_cast<uint64_t>(tensor.stride(i));
-  }
-  return (last + 1) * static_cast<uint64_t>(SizeOf(tensor.dtype));
+uint64_t StepOf(const TensorArg& tensor, int64_t i) {
+  return static_cast<uint64_t>(tensor.stride(i)) * static_cast<uint64_t>(SizeOf(tensor.dtype));
 }
 
-// True when dimension `i` tells the tensors apart: every address of `a`, taken modulo its pitch,
-// falls in another part of the pitch than every address of `b`.
-bool Alternate(const TensorArg& a, const TensorArg& b, uint64_t distance, int64_t i) {
-  const int64_t pitch = a.stride(i) * SizeOf(a.dtype);
-  if (pitch < 1 || pitch != b.stride(i) * SizeOf(b.dtype)) return false;
-  for (int64_t outer = 0; outer < i; ++outer) {
-    for (const TensorArg* tensor : {&a, &b}) {
-      const int64_t step = tensor->stride(outer) * SizeOf(tensor->dtype);
-      if (tensor->size(outer) > 1 && step % pitch != 0) return false;
-    }
+// Bytes from the first element to the end of the last one, leaving out dimensions that step by
+// multiples of `pitch`, unless it is 0.
+uint64_t ExtentWithin(uint64_t pitch, const TensorArg& tensor) {
+  uint64_t extent = static_cast<uint64_t>(SizeOf(tensor.dtype));
+  for (int64_t i = 0; i < tensor.dim; ++i) {
+    const uint64_t step = StepOf(tensor, i);
+    if (pitch == 0 || step % pitch != 0) extent += static_cast<uint64_t>(tensor.size(i) - 1) * step;
   }
-  const uint64_t offset = distance % static_cast<uint64_t>(pitch);
-  return offset >= ExtentFrom(a, i + 1) && ExtentFrom(b, i + 1) <= pitch - offset;
+  return extent;
+}
+
+// True when every address of `low`, modulo `pitch`, falls in another part of the pitch than every
+// address of `high`, which begins `distance` bytes later.
+bool Alternate(uint64_t pitch, const TensorArg& low, const TensorArg& high, uint64_t distance) {
+  const uint64_t offset = distance % pitch;
+  return offset >= ExtentWithin(pitch, low) && ExtentWithin(pitch, high) <= pitch - offset;
 }
 
 }  // namespace
@@ -93,15 +91,18 @@ bool HasDistinctElements(const TensorArg& tensor) {
 
 bool MayOverlap(const TensorArg& a, const TensorArg& b) {
   if (NumElements(a) == 0 || NumElements(b) == 0) return false;
-  const auto a_begin = reinterpret_cast<uintptr_t>(a.data);
-  const auto b_begin = reinterpret_cast<uintptr_t>(b.data);
-  if (a_begin + ExtentFrom(a, 0) <= b_begin || b_begin + ExtentFrom(b, 0) <= a_begin) return false;
+  const bool in_order = reinterpret_cast<uintptr_t>(a.data) <= reinterpret_cast<uintptr_t>(b.data);
+  const TensorArg& low = in_order ? a : b;
+  const TensorArg& high = in_order ? b : a;
+  const uint64_t distance =
+      reinterpret_cast<uintptr_t>(high.data) - reinterpret_cast<uintptr_t>(low.data);
+  if (ExtentWithin(0, low) <= distance) return false;
 
-  const TensorArg& low = a_begin <= b_begin ? a : b;
-  const TensorArg& high = a_begin <= b_begin ? b : a;
-  const uint64_t distance = a_begin <= b_begin ? b_begin - a_begin : a_begin - b_begin;
-  for (int64_t i = 0; i < a.dim && i < b.dim; ++i) {
-    if (Alternate(low, high, distance, i)) return false;
+  for (const TensorArg* tensor : {&low, &high}) {
+    for (int64_t i = 0; i < tensor->dim; ++i) {
+      const uint64_t pitch = StepOf(*tensor, i);
+      if (pitch > 0 && Alternate(pitch, low, high, distance)) return false;
+    }
   }
   return true;
 }

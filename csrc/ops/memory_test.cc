@@ -1,0 +1,165 @@
+#include "csrc/ops/memory.h"
+
+#include <cstdint>
+#include <limits>
+#include <random>
+#include <set>
+#include <vector>
+
+#include "csrc/ops/testing.h"
+
+namespace stablekv {
+namespace {
+
+using testing::FakeTensor;
+
+// The address of every element, one entry for each.
+std::vector<uintptr_t> Addresses(const FakeTensor& tensor) {
+  std::vector<uintptr_t> addresses = {tensor.address};
+  for (size_t i = 0; i < tensor.sizes.size(); ++i) {
+    std::vector<uintptr_t> next;
+    for (const uintptr_t address : addresses) {
+      for (int64_t j = 0; j < tensor.sizes[i]; ++j) {
+        next.push_back(address + j * tensor.strides[i] * SizeOf(tensor.dtype));
+      }
+    }
+    addresses = next;
+  }
+  return addresses;
+}
+
+std::set<uintptr_t> Bytes(const FakeTensor& tensor) {
+  std::set<uintptr_t> bytes;
+  for (const uintptr_t address : Addresses(tensor)) {
+    for (int64_t i = 0; i < SizeOf(tensor.dtype); ++i) bytes.insert(address + i);
+  }
+  return bytes;
+}
+
+bool BruteForceDistinct(const FakeTensor& tensor) {
+  const std::vector<uintptr_t> addresses = Addresses(tensor);
+  return std::set<uintptr_t>(addresses.begin(), addresses.end()).size() == addresses.size();
+}
+
+bool BruteForceOverlap(const FakeTensor& a, const FakeTensor& b) {
+  const std::set<uintptr_t> b_bytes = Bytes(b);
+  for (const uintptr_t byte : Bytes(a)) {
+    if (b_bytes.count(byte) != 0) return true;
+  }
+  return false;
+}
+
+std::mt19937 generator(7);
+
+int64_t Random(int64_t low, int64_t high) {
+  return std::uniform_int_distribution<int64_t>(low, high)(generator);
+}
+
+FakeTensor RandomTensor() {
+  FakeTensor tensor("t", Random(0, 1) ? DType::kFloat16 : DType::kUInt8, {});
+  tensor.address = 4096;
+  for (int64_t i = Random(0, 3); i > 0; --i) {
+    tensor.sizes.push_back(Random(0, 9) == 0 ? 0 : Random(1, 4));
+    tensor.strides.push_back(Random(0, 12));
+  }
+  return tensor;
+}
+
+void TestDistinctElements() {
+  int yes = 0;
+  int no = 0;
+  for (int i = 0; i < 20000; ++i) {
+    const FakeTensor tensor = RandomTensor();
+    const bool distinct = HasDistinctElements(tensor.arg());
+    CHECK_THAT(!distinct || BruteForceDistinct(tensor), "shares memory, trial " << i);
+    ++(distinct ? yes : no);
+  }
+  CHECK_THAT(yes > 1000 && no > 1000, yes << " distinct, " << no << " not");
+
+  // Any order of dimensions, with gaps, is seen as distinct.
+  FakeTensor tensor("t", DType::kFloat32, {3, 4, 5});
+  for (const std::vector<int64_t>& strides :
+       {std::vector<int64_t>{20, 5, 1}, {1, 3, 12}, {5, 100, 1}, {400, 7, 30}}) {
+    tensor.strides = strides;
+    CHECK_THAT(HasDistinctElements(tensor.arg()), strides[0] << ", " << strides[1]);
+  }
+  tensor.strides = {20, 0, 1};
+  CHECK_THAT(!HasDistinctElements(tensor.arg()), "expanded");
+  tensor.strides = {20, 4, 1};
+  CHECK_THAT(!HasDistinctElements(tensor.arg()), "rows one short");
+  tensor.strides = {5, 5, 1};
+  CHECK_THAT(!HasDistinctElements(tensor.arg()), "two equal strides");
+  tensor.sizes = {3, 1, 5};
+  tensor.strides = {5, 0, 1};
+  CHECK_THAT(HasDistinctElements(tensor.arg()), "the stride of one element does not matter");
+}
+
+void TestOverlapAgainstBruteForce() {
+  int apart = 0;
+  int maybe = 0;
+  for (int i = 0; i < 50000; ++i) {
+    const FakeTensor a = RandomTensor();
+    FakeTensor b = RandomTensor();
+    if (Random(0, 1)) {
+      b.strides = a.strides;
+      b.sizes.resize(a.sizes.size(), 2);
+      b.dtype = a.dtype;
+    }
+    b.address += Random(-20, 20);
+    const bool may = MayOverlap(a.arg(), b.arg());
+    CHECK_THAT(may == MayOverlap(b.arg(), a.arg()), "not symmetric, trial " << i);
+    CHECK_THAT(may || !BruteForceOverlap(a, b), "missed an overlap, trial " << i);
+    ++(may ? maybe : apart);
+  }
+  CHECK_THAT(apart > 1000 && maybe > 1000, apart << " apart, " << maybe << " maybe");
+}
+
+// Two slices [3, 2, 4] of one buffer.
+void CheckSlices(std::vector<int64_t> strides, int64_t distance, bool want) {
+  FakeTensor a("a", DType::kFloat16, {3, 2, 4});
+  a.strides = strides;
+  FakeTensor b = a;
+  b.address += distance * SizeOf(b.dtype);
+  CHECK_EQUAL(MayOverlap(a.arg(), b.arg()), want, strides[0] << ", " << strides[1] << " at "
+                                                             << distance);
+  CHECK_EQUAL(BruteForceOverlap(a, b), want, "the case itself");
+}
+
+void TestSlicesOfOneBuffer() {
+  CheckSlices({8, 4, 1}, 0, true);
+  CheckSlices({8, 4, 1}, 23, true);     // the last element
+  CheckSlices({8, 4, 1}, 24, false);    // right behind
+  CheckSlices({24, 4, 1}, 8, false);    // query and key of [tokens, 3, heads, head_size]
+  CheckSlices({24, 4, 1}, 16, false);   // query and value
+  CheckSlices({24, 4, 1}, 7, true);     // one element too near
+  CheckSlices({24, 4, 1}, 17, true);    // runs into the next token
+  CheckSlices({16, 8, 1}, 4, false);    // [tokens, heads, 2, head_size]
+  CheckSlices({16, 8, 1}, 3, true);
+  CheckSlices({4, 24, 1}, 12, false);   // heads first
+}
+
+void TestSmallThings() {
+  CHECK_EQUAL(NumElements(FakeTensor("t", DType::kInt32, {}).arg()), 1, "a scalar");
+  CHECK_EQUAL(NumElements(FakeTensor("t", DType::kInt32, {3, 0, 2}).arg()), 0, "empty");
+  CHECK_EQUAL(NumElements(FakeTensor("t", DType::kInt32, {3, 5, 2}).arg()), 30, "");
+  constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
+  CHECK_EQUAL(SaturatingMultiply(6, 7), 42, "");
+  CHECK_EQUAL(SaturatingMultiply(kMax, 0), 0, "");
+  CHECK_EQUAL(SaturatingMultiply(kMax, 1), kMax, "");
+  CHECK_EQUAL(SaturatingMultiply(int64_t{1} << 32, int64_t{1} << 31), kMax, "");
+  CHECK_EQUAL(SizeOf(DType::kInt64), 8, "");
+  CHECK_EQUAL(SizeOf(DType::kFloat32), 4, "");
+  CHECK_EQUAL(SizeOf(DType::kBFloat16), 2, "");
+  CHECK_EQUAL(SizeOf(DType::kFloat8E5M2), 1, "");
+}
+
+}  // namespace
+}  // namespace stablekv
+
+int main() {
+  stablekv::TestDistinctElements();
+  stablekv::TestOverlapAgainstBruteForce();
+  stablekv::TestSlicesOfOneBuffer();
+  stablekv::TestSmallThings();
+  return stablekv::testing::Finish();
+}
