@@ -86,6 +86,13 @@ struct Vec {
     Unit::StoreSums(to, a, b, c, d);
   }
 
+  static void StoreLowBytes(Int value, uint8_t* to) {
+    const __m256i codes = (__m256i)value;
+    const __m128i words =
+        _mm_packus_epi32(_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(words, words));
+  }
+
   template <VecFormat kFormat>
   static void Widen8(const uint8_t* from, float* to) {
     Store(to, Unit::Widen<kFormat>(from));

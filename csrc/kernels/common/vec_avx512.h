@@ -26,6 +26,10 @@ struct Vec {
     Unit::StoreSums(to, AddHalves(a), AddHalves(b), AddHalves(c), AddHalves(d));
   }
 
+  static void StoreLowBytes(Int value, uint8_t* to) {
+    _mm512_mask_cvtepi32_storeu_epi8(to, 0xFFFF, (__m512i)value);
+  }
+
   template <VecFormat kFormat>
   static void Widen8(const uint8_t* from, float* to) {
     _mm256_storeu_ps(to, Unit::Widen<kFormat>(from));

@@ -37,6 +37,11 @@ struct Vec {
     Store(to, low + high);
   }
 
+  // The low byte of each lane, whose other bytes are 0.
+  static void StoreLowBytes(Int value, uint8_t* to) {
+    for (int i = 0; i < kLanes; ++i) to[i] = static_cast<uint8_t>(value[i]);
+  }
+
   // Widens 8 elements at any alignment.
   template <VecFormat kFormat>
   static void Widen8(const uint8_t* from, float* to) {
