@@ -9,7 +9,9 @@ copy_file = _copy_file
 
 def cc_library(name, copts = [], **kwargs):
     """A C++ library with the house's compiler options; takes what the native rule takes."""
-    native.cc_library(name = name, copts = COPTS + copts, **kwargs)
+
+    # Symbols are hidden, so there is no use in a shared library of each target.
+    native.cc_library(name = name, copts = COPTS + copts, linkstatic = True, **kwargs)
 
 def cc_binary(name, copts = [], **kwargs):
     """A C++ program with the house's compiler options."""
@@ -17,7 +19,7 @@ def cc_binary(name, copts = [], **kwargs):
 
 def cc_test(name, copts = [], size = "small", **kwargs):
     """A C++ test: a program whose exit code is not 0 when a check fails."""
-    native.cc_test(name = name, copts = COPTS + copts, size = size, **kwargs)
+    native.cc_test(name = name, copts = COPTS + copts, linkstatic = True, size = size, **kwargs)
 
 def cc_shared_extension(name, copts = [], linkopts = [], visibility = None, **kwargs):
     """A library for torch.ops.load_library, `<name>.so`: no Python ABI, only what it exports on purpose.
