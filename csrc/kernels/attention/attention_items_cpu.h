@@ -147,8 +147,7 @@ class AttentionItems {
                           float sum, const float* out) {
     const int64_t head_size = plan.params.head_size;
     const int64_t partitions = (plan.params.max_seq_len + kPartitionSize - 1) / kPartitionSize;
-    const int64_t row =
-        (item.seq * plan.params.num_heads + head) * partitions + item.partition;
+    const int64_t row = (item.seq * plan.params.num_heads + head) * partitions + item.partition;
     plan.scratch->max_logits[row] = max;
     plan.scratch->exp_sums[row] = sum;
     auto* const to =
@@ -202,8 +201,8 @@ class AttentionItems {
     if (partitions == 1) return;  // written already
     alignas(64) float out[kMaxHeadSize];
     for (int64_t d = 0; d < head_size; ++d) out[d] = 0;
-    const int64_t first = (plan.first_items[seq] + head / plan.group * partitions) * plan.group +
-                          head % plan.group;
+    const int64_t first =
+        (plan.first_items[seq] + head / plan.group * partitions) * plan.group + head % plan.group;
     float max = kMinusInfinity;
     for (int64_t j = 0; j < partitions; ++j) {
       const float value = plan.partial_max[first + j * plan.group];

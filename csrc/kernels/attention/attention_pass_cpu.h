@@ -10,7 +10,7 @@
 
 namespace stablekv {
 
-inline constexpr int64_t kPassHeads = 16;      // most heads of a pass: bounds the stack
+inline constexpr int64_t kPassHeads = 16;  // most heads of a pass: bounds the stack
 inline constexpr int64_t kMaxHeadSize = 256;
 inline constexpr int64_t kMinBlockSize = 8;
 // Bytes of keys, and of values, that a tile may have: both shall stay in a core's L2 cache.
@@ -68,9 +68,8 @@ class AttentionPass {
     for (int64_t first = 0; first < blocks.count; first += tile_blocks_) {
       const int64_t rest = blocks.count - first;
       const int64_t count = rest < tile_blocks_ ? rest : tile_blocks_;
-      const int64_t tokens =
-          (count - 1) * params_.block_size +
-          (count == rest ? blocks.last_tokens : params_.block_size);
+      const int64_t tokens = (count - 1) * params_.block_size +
+                             (count == rest ? blocks.last_tokens : params_.block_size);
       Logits<kFormat>(blocks, first, count);
       Weights(head, blocks, first, count, tokens, sums);
       const BlockList* after = count == rest ? next : &blocks;
@@ -98,9 +97,10 @@ class AttentionPass {
   template <VecFormat kFormat>
   void LoadQueriesAs(int64_t head) {
     for (int64_t h = 0; h < heads_; ++h) {
-      const auto* from = static_cast<const uint8_t*>(params_.query) +
-                         (seq_ * params_.query_seq_stride + (head + h) * params_.query_head_stride) *
-                             plan_.element_bytes;
+      const auto* from =
+          static_cast<const uint8_t*>(params_.query) +
+          (seq_ * params_.query_seq_stride + (head + h) * params_.query_head_stride) *
+              plan_.element_bytes;
       float* const to = queries_ + h * kMaxHeadSize;
       for (int64_t d = 0; d < params_.head_size; d += 8) {
         Vec::template Widen8<kFormat>(from + d * plan_.element_bytes, to + d);
@@ -136,10 +136,9 @@ class AttentionPass {
           }
           from += params_.block_size * kChunk;
         }
-        AttentionDot<Vec>::template Run<false>(key_rows_, kKeyPitch, queries_, kMaxHeadSize, heads_,
-                                               padded_head_,
-                                               weights_ + i * params_.block_size + token,
-                                               kTokenPitch);
+        AttentionDot<Vec>::template Run<false>(
+            key_rows_, kKeyPitch, queries_, kMaxHeadSize, heads_, padded_head_,
+            weights_ + i * params_.block_size + token, kTokenPitch);
       }
     }
   }

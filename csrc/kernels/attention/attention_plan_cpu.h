@@ -13,7 +13,8 @@ namespace stablekv {
 // sequence s are [first_items[s], first_items[s + 1]), a kv head's partitions next to each other.
 //
 // A sequence of one partition writes its output at once. A longer one leaves partial results, for
-// item i and head g of its group: the largest logit m, sum(exp(logit - m)), sum(exp(logit - m) * v).
+// item i and head g of its group: the largest logit m, sum(exp(logit - m)), sum(exp(logit - m) *
+// v).
 struct AttentionPlan {
   PagedAttentionParams params;
   VecFormat cache_format;

@@ -15,8 +15,8 @@
 namespace stablekv::testing {
 namespace {
 
-constexpr int64_t kGap = 24;           // elements between rows that a stride skips
-constexpr uint8_t kNanByte = 0xFF;     // every format reads NaN where all bits are set
+constexpr int64_t kGap = 24;        // elements between rows that a stride skips
+constexpr uint8_t kNanByte = 0xFF;  // every format reads NaN where all bits are set
 constexpr uint8_t kCanary = 0xA5;
 constexpr size_t kCanaryBytes = 256;
 
@@ -159,8 +159,7 @@ int64_t AttentionCase::KeyOffset(int64_t block, int64_t kv_head, int64_t d, int6
          (d / x * params_.block_size + token) * x + d % x;
 }
 
-int64_t AttentionCase::ValueOffset(int64_t block, int64_t kv_head, int64_t d,
-                                   int64_t token) const {
+int64_t AttentionCase::ValueOffset(int64_t block, int64_t kv_head, int64_t d, int64_t token) const {
   return block * params_.value_cache_block_stride + kv_head * params_.value_cache_head_stride +
          d * params_.block_size + token;
 }
@@ -175,8 +174,9 @@ bool AttentionCase::Attends(int64_t seq, int64_t head, int64_t token) const {
   if (sparse.head_sliding_step >= 0) {
     offset = (sparse.tp_rank * params_.num_heads + head) * sparse.head_sliding_step + 1;
   } else {
-    offset = (sparse.tp_rank * params_.num_kv_heads + head / shape_.group) *
-                 -sparse.head_sliding_step + 1;
+    offset =
+        (sparse.tp_rank * params_.num_kv_heads + head / shape_.group) * -sparse.head_sliding_step +
+        1;
   }
   return (key_block + offset) % sparse.vert_stride == 0 ||
          key_block > query_block - sparse.local_blocks;
@@ -269,9 +269,9 @@ AttentionCase::Row AttentionCase::Reference(int64_t seq, int64_t head) const {
     const double weight = std::exp(logits[Bytes(t)] - max);
     sum += weight;
     for (int64_t d = 0; d < p.head_size; ++d) {
-      const double v = ReadCache(value_cache_,
-                                 ValueOffset(block_of(t), kv_head, d, t % p.block_size)) *
-                       (fp8 ? v_scale_ : 1.0);
+      const double v =
+          ReadCache(value_cache_, ValueOffset(block_of(t), kv_head, d, t % p.block_size)) *
+          (fp8 ? v_scale_ : 1.0);
       row.out[Bytes(d)] += weight * v;
       row.magnitude[Bytes(d)] += weight * std::fabs(v);
     }

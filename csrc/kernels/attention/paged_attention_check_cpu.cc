@@ -12,7 +12,8 @@ Status CheckOneOf(const char* name, int64_t value, const int64_t (&wanted)[kCoun
   if (std::find(std::begin(wanted), std::end(wanted), value) != std::end(wanted)) return Status();
   std::string list;
   for (const int64_t one : wanted) list += (list.empty() ? "" : ", ") + std::to_string(one);
-  return Status::Error(std::string(name) + " is " + std::to_string(value) + ", want one of " + list);
+  return Status::Error(std::string(name) + " is " + std::to_string(value) + ", want one of " +
+                       list);
 }
 
 Status CheckSizes(const AttentionPlan& plan) {
@@ -41,8 +42,7 @@ Status CheckSeqLens(const PagedAttentionParams& params) {
   for (int64_t seq = 0; seq < params.num_seqs; ++seq) {
     const int64_t length = params.seq_lens[seq];
     if (length >= 0 && length <= params.max_seq_len && length <= table_tokens) continue;
-    const std::string what =
-        "seq_lens[" + std::to_string(seq) + "] is " + std::to_string(length);
+    const std::string what = "seq_lens[" + std::to_string(seq) + "] is " + std::to_string(length);
     if (length < 0 || length > params.max_seq_len) {
       return Status::Error(what + ", want 0 to max_seq_len, which is " +
                            std::to_string(params.max_seq_len));

@@ -85,9 +85,8 @@ Status PagedAttentionOnIsa(const PagedAttentionParams& params, const PagedAttent
   if (items > 0) {
     const int64_t elements = 2 * TotalTokens(params) * params.num_kv_heads * params.head_size;
     const int64_t grain = std::max<int64_t>(1, kGrainElements * items / elements);
-    RunParallel(parallel_for, items, grain, [&](int64_t begin, int64_t end) {
-      functions.run_items(plan, begin, end);
-    });
+    RunParallel(parallel_for, items, grain,
+                [&](int64_t begin, int64_t end) { functions.run_items(plan, begin, end); });
   }
   const bool empty = std::any_of(params.seq_lens, params.seq_lens + params.num_seqs,
                                  [](int32_t length) { return length == 0; });
@@ -102,8 +101,8 @@ Status PagedAttentionV1Cpu(const PagedAttentionParams& params, ParallelFor paral
   return PagedAttentionOnIsa(params, nullptr, parallel_for, BestCpuIsa());
 }
 
-Status PagedAttentionV2Cpu(const PagedAttentionParams& params,
-                           const PagedAttentionScratch& scratch, ParallelFor parallel_for) {
+Status PagedAttentionV2Cpu(const PagedAttentionParams& params, const PagedAttentionScratch& scratch,
+                           ParallelFor parallel_for) {
   return PagedAttentionOnIsa(params, &scratch, parallel_for, BestCpuIsa());
 }
 

@@ -93,7 +93,7 @@ void TestLengths() {
     shape.block_size = block_size;
     shape.head_size = 80;
     shape.group = 2;
-    shape.seq_lens = {0,  1,  7,   8,   9,   15,  16,  17,  31,  32,
+    shape.seq_lens = {0,  1,  7,  8,   9,   15,  16,  17,   31,   32,
                       33, 63, 64, 511, 512, 513, 520, 1024, 1025, 1537};
     Check(shape);
     shape.element = ElementType::kBFloat16;

@@ -66,7 +66,8 @@ void CheckLengths(CpuIsa isa) {
 int main() {
   using namespace stablekv;
   for (const CpuIsa isa : kCpuIsas) {
-    std::cerr << NameOf(isa) << (HasCpuIsa(isa) ? ": tested\n" : ": not tested, not on this machine\n");
+    std::cerr << NameOf(isa)
+              << (HasCpuIsa(isa) ? ": tested\n" : ": not tested, not on this machine\n");
     if (!HasCpuIsa(isa)) continue;
     for (const CacheType cache : {CacheType::kFp8E4M3, CacheType::kFp8E5M2}) {
       for (const uint32_t lower : {0u, 1u, 0x7FFFu, 0x8000u, 0x8001u, 0xFFFFu}) {

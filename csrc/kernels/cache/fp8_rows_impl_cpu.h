@@ -44,7 +44,7 @@ struct Fp8Rows {
   // The arithmetic of FloatBitsToFp8E4M3 and FloatBitsToFp8E5M2, without branches.
   static Int Codes(Float value) {
     constexpr bool kE4M3 = kTo == VecFormat::kFp8E4M3;
-    constexpr int kShift = kE4M3 ? 20 : 21;             // fraction bits that go
+    constexpr int kShift = kE4M3 ? 20 : 21;  // fraction bits that go
     constexpr int32_t kRebias = (kE4M3 ? 120 : 112) << 23;
     constexpr int32_t kSmallestNormal = kE4M3 ? 0x3C800000 : 0x38800000;
     constexpr int32_t kMax = kE4M3 ? 0x7E : 0x7B;
@@ -65,17 +65,13 @@ struct Fp8Rows {
 };
 
 // The initialiser of a table of kEncodeFp8*.
-#define STABLEKV_ENCODE_FP8_ROW(Vec, kFrom)               \
-  {                                                       \
-    &Fp8Rows<Vec, kFrom, VecFormat::kFp8E4M3>::Encode,    \
-    &Fp8Rows<Vec, kFrom, VecFormat::kFp8E5M2>::Encode     \
-  }
-#define STABLEKV_ENCODE_FP8_TABLE(Vec)                    \
-  {                                                       \
-    STABLEKV_ENCODE_FP8_ROW(Vec, VecFormat::kFloat32),    \
-    STABLEKV_ENCODE_FP8_ROW(Vec, VecFormat::kFloat16),    \
-    STABLEKV_ENCODE_FP8_ROW(Vec, VecFormat::kBFloat16)    \
-  }
+#define STABLEKV_ENCODE_FP8_ROW(Vec, kFrom)           \
+  {&Fp8Rows<Vec, kFrom, VecFormat::kFp8E4M3>::Encode, \
+   &Fp8Rows<Vec, kFrom, VecFormat::kFp8E5M2>::Encode}
+#define STABLEKV_ENCODE_FP8_TABLE(Vec)                \
+  {STABLEKV_ENCODE_FP8_ROW(Vec, VecFormat::kFloat32), \
+   STABLEKV_ENCODE_FP8_ROW(Vec, VecFormat::kFloat16), \
+   STABLEKV_ENCODE_FP8_ROW(Vec, VecFormat::kBFloat16)}
 
 }  // namespace stablekv
 

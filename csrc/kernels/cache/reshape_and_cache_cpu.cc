@@ -59,8 +59,7 @@ std::vector<Run> FindRuns(const ReshapeAndCacheParams& params) {
   for (int64_t token = 0; token < params.num_tokens; ++token) {
     const int64_t slot = params.slot_mapping[token];
     if (slot < 0) continue;
-    const bool follows = !runs.empty() &&
-                         runs.back().first_token + runs.back().tokens == token &&
+    const bool follows = !runs.empty() && runs.back().first_token + runs.back().tokens == token &&
                          params.slot_mapping[token - 1] + 1 == slot &&
                          slot % params.block_size != 0 && runs.back().tokens < kRunTokens;
     if (follows) {
@@ -92,30 +91,28 @@ void ForEachSlice(const ReshapeAndCacheParams& params, const Source& source, int
   }
 }
 
-void WriteRun(const ReshapeAndCacheParams& params, const Run& run, int64_t head,
-              EncodeFp8 encode) {
+void WriteRun(const ReshapeAndCacheParams& params, const Run& run, int64_t head, EncodeFp8 encode) {
   const int64_t from_bytes = SizeOf(params.element);
   const int64_t to_bytes = SizeOf(params.cache, params.element);
   const int64_t slot = params.slot_mapping[run.first_token];
   const int64_t block = slot / params.block_size;
   const int64_t offset = slot % params.block_size;
 
-  const Source key{static_cast<const uint8_t*>(params.key) +
-                       (run.first_token * params.key_token_stride +
-                        head * params.key_head_stride) * from_bytes,
-                   params.key_token_stride * from_bytes,
-                   encode == nullptr ? 1.0f : *params.k_scale};
-  const Source value{static_cast<const uint8_t*>(params.value) +
-                         (run.first_token * params.value_token_stride +
-                          head * params.value_head_stride) * from_bytes,
-                     params.value_token_stride * from_bytes,
-                     encode == nullptr ? 1.0f : *params.v_scale};
-  auto* const key_cache = static_cast<uint8_t*>(params.key_cache) +
-                          (block * params.key_cache_block_stride +
-                           head * params.key_cache_head_stride) * to_bytes;
-  auto* const value_cache = static_cast<uint8_t*>(params.value_cache) +
-                            (block * params.value_cache_block_stride +
-                             head * params.value_cache_head_stride) * to_bytes;
+  const Source key{
+      static_cast<const uint8_t*>(params.key) +
+          (run.first_token * params.key_token_stride + head * params.key_head_stride) * from_bytes,
+      params.key_token_stride * from_bytes, encode == nullptr ? 1.0f : *params.k_scale};
+  const Source value{
+      static_cast<const uint8_t*>(params.value) +
+          (run.first_token * params.value_token_stride + head * params.value_head_stride) *
+              from_bytes,
+      params.value_token_stride * from_bytes, encode == nullptr ? 1.0f : *params.v_scale};
+  auto* const key_cache =
+      static_cast<uint8_t*>(params.key_cache) +
+      (block * params.key_cache_block_stride + head * params.key_cache_head_stride) * to_bytes;
+  auto* const value_cache =
+      static_cast<uint8_t*>(params.value_cache) +
+      (block * params.value_cache_block_stride + head * params.value_cache_head_stride) * to_bytes;
 
   const PageShape page{params.block_size, params.x, to_bytes};
   ForEachSlice(params, key, run.tokens, encode,

@@ -145,8 +145,8 @@ class Problem {
     memcpy(&bits, from.data() + (1 + from_offset) * from_bytes, static_cast<size_t>(from_bytes));
     if (shape_.cache != CacheType::kAuto) {
       const float quotient = ToFloat(shape_.element, bits) / scale;
-      bits = shape_.cache == CacheType::kFp8E4M3 ? FloatToFp8E4M3(quotient)
-                                                 : FloatToFp8E5M2(quotient);
+      bits =
+          shape_.cache == CacheType::kFp8E4M3 ? FloatToFp8E4M3(quotient) : FloatToFp8E5M2(quotient);
     }
     memcpy(to->data() + (1 + to_offset) * to_bytes, &bits, static_cast<size_t>(to_bytes));
   }
@@ -159,8 +159,8 @@ class Problem {
                name << " differs at byte " << first << ": " << +got[first] << ", want "
                     << +want[first] << " (element " << static_cast<int>(shape_.element) << " cache "
                     << static_cast<int>(shape_.cache) << " heads " << shape_.heads << " head_size "
-                    << shape_.head_size << " block_size " << shape_.block_size << " x "
-                    << params_.x << " scale " << shape_.scale << ")");
+                    << shape_.head_size << " block_size " << shape_.block_size << " x " << params_.x
+                    << " scale " << shape_.scale << ")");
   }
 
   Shape shape_;
@@ -225,8 +225,8 @@ void TestOddSizes() {
 void TestScales() {
   for (const ElementType element : kElements) {
     for (const CacheType cache : {CacheType::kFp8E4M3, CacheType::kFp8E5M2}) {
-      for (const float scale : {0.0f, -0.5f, INFINITY, std::nanf(""),
-                                std::numeric_limits<float>::denorm_min()}) {
+      for (const float scale :
+           {0.0f, -0.5f, INFINITY, std::nanf(""), std::numeric_limits<float>::denorm_min()}) {
         Check({element, cache, 2, 48, 16, 0, {17, 18, -1, 40}, scale});
       }
     }

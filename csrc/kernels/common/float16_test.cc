@@ -29,7 +29,8 @@ void TestEveryCode() {
       CHECK_EQUAL(back & 0x8000, code & 0x8000, "code " << i);
       continue;
     }
-    const double want = magnitude == kInfinity ? INFINITY : testing::ValueOfCode(kFormat, magnitude);
+    const double want =
+        magnitude == kInfinity ? INFINITY : testing::ValueOfCode(kFormat, magnitude);
     CHECK_EQUAL(std::fabs(value), want, "code " << i);
     CHECK_EQUAL(FloatToFloat16(value), code, "code " << i);
   }

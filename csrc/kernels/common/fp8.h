@@ -1,4 +1,5 @@
-// The two 8-bit floats of a cache, e4m3 (no Inf, largest 448) and e5m2 (largest 57344), <-> float32.
+// The two 8-bit floats of a cache, e4m3 (no Inf, largest 448) and e5m2 (largest 57344), <->
+// float32.
 //
 // Encoding rounds to nearest even and saturates what is too large, Inf included, to the largest
 // finite value. A NaN becomes 0x7F whatever its sign and payload. -0 and subnormals are kept.

@@ -20,8 +20,8 @@ struct Format {
 // The finite value that positive `code` has if the format had no Inf and NaN at all.
 inline double ValueOfCode(Format format, uint32_t code) {
   const uint32_t exponent = code >> format.fraction_bits;
-  const double fraction = std::ldexp(code & ((1u << format.fraction_bits) - 1),
-                                     -format.fraction_bits);
+  const double fraction =
+      std::ldexp(code & ((1u << format.fraction_bits) - 1), -format.fraction_bits);
   const int power = static_cast<int>(std::max(exponent, 1u)) - format.bias();
   return std::ldexp(exponent == 0 ? fraction : 1 + fraction, power);
 }

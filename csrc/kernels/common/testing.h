@@ -36,38 +36,38 @@ inline int Finish() {
 }  // namespace stablekv::testing
 
 // Checks `condition`; `detail` is streamed into the message: CHECK_THAT(a < b, "a " << a).
-#define CHECK_THAT(condition, detail)                                              \
-  do {                                                                             \
-    const bool stablekv_ok = static_cast<bool>(condition);                         \
-    std::ostringstream stablekv_what;                                              \
-    if (!stablekv_ok) stablekv_what << #condition << " is false: " << detail;      \
+#define CHECK_THAT(condition, detail)                                                  \
+  do {                                                                                 \
+    const bool stablekv_ok = static_cast<bool>(condition);                             \
+    std::ostringstream stablekv_what;                                                  \
+    if (!stablekv_ok) stablekv_what << #condition << " is false: " << detail;          \
     ::stablekv::testing::Record(stablekv_ok, __FILE__, __LINE__, stablekv_what.str()); \
   } while (false)
 
-#define CHECK_EQUAL(got, want, detail)                                             \
-  do {                                                                             \
-    const auto stablekv_got = (got);                                               \
-    const auto stablekv_want = (want);                                             \
-    const bool stablekv_ok = stablekv_got == stablekv_want;                        \
-    std::ostringstream stablekv_what;                                              \
-    if (!stablekv_ok) {                                                            \
+#define CHECK_EQUAL(got, want, detail)                                                        \
+  do {                                                                                        \
+    const auto stablekv_got = (got);                                                          \
+    const auto stablekv_want = (want);                                                        \
+    const bool stablekv_ok = stablekv_got == stablekv_want;                                   \
+    std::ostringstream stablekv_what;                                                         \
+    if (!stablekv_ok) {                                                                       \
       stablekv_what << #got << " is " << +stablekv_got << ", want " << +stablekv_want << ": " \
-                    << detail;                                                     \
-    }                                                                              \
-    ::stablekv::testing::Record(stablekv_ok, __FILE__, __LINE__, stablekv_what.str()); \
+                    << detail;                                                                \
+    }                                                                                         \
+    ::stablekv::testing::Record(stablekv_ok, __FILE__, __LINE__, stablekv_what.str());        \
   } while (false)
 
 // `expression` gives a Status that must be an error whose message contains `text`.
-#define CHECK_ERROR(expression, text)                                                \
-  do {                                                                               \
-    const ::stablekv::Status stablekv_status = (expression);                         \
-    CHECK_THAT(stablekv_status.message().find(text) != std::string::npos,            \
+#define CHECK_ERROR(expression, text)                                                      \
+  do {                                                                                     \
+    const ::stablekv::Status stablekv_status = (expression);                               \
+    CHECK_THAT(stablekv_status.message().find(text) != std::string::npos,                  \
                "message \"" << stablekv_status.message() << "\", want \"" << text << '"'); \
   } while (false)
 
-#define CHECK_OK(expression, detail)                                              \
-  do {                                                                            \
-    const ::stablekv::Status stablekv_status = (expression);                      \
+#define CHECK_OK(expression, detail)                                               \
+  do {                                                                             \
+    const ::stablekv::Status stablekv_status = (expression);                       \
     CHECK_THAT(stablekv_status.ok(), stablekv_status.message() << ": " << detail); \
   } while (false)
 

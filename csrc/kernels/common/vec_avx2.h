@@ -36,8 +36,8 @@ struct Ymm {
       return _mm256_castsi256_ps(
           _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(bytes)), 16));
     } else {
-      const __m256 value = _mm256_cvtph_ps(Fp8ToHalf<kFormat>(_mm_cvtepu8_epi16(
-          _mm_loadl_epi64(bytes))));
+      const __m256 value =
+          _mm256_cvtph_ps(Fp8ToHalf<kFormat>(_mm_cvtepu8_epi16(_mm_loadl_epi64(bytes))));
       return kFormat == VecFormat::kFp8E4M3 ? _mm256_mul_ps(value, _mm256_set1_ps(256.0f)) : value;
     }
   }
@@ -58,9 +58,9 @@ struct Ymm {
       const __m256i quiet = _mm256_or_si256(upper, _mm256_set1_epi32(0x40));
       const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(value, value, _CMP_UNORD_Q));
       const __m256i codes = _mm256_blendv_epi8(rounded, quiet, nan);
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
-                       _mm_packus_epi32(_mm256_castsi256_si128(codes),
-                                        _mm256_extracti128_si256(codes, 1)));
+      _mm_storeu_si128(
+          reinterpret_cast<__m128i*>(to),
+          _mm_packus_epi32(_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1)));
     }
   }
 

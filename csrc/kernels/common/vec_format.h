@@ -17,7 +17,7 @@ constexpr VecFormat VecFormatOf(ElementType element) {
 }
 
 constexpr VecFormat VecFormatOf(CacheType cache, ElementType element) {
-  return cache == CacheType::kAuto     ? VecFormatOf(element)
+  return cache == CacheType::kAuto      ? VecFormatOf(element)
          : cache == CacheType::kFp8E4M3 ? VecFormat::kFp8E4M3
                                         : VecFormat::kFp8E5M2;
 }

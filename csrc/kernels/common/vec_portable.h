@@ -51,13 +51,12 @@ struct Vec {
       uint16_t codes[8];
       memcpy(codes, from, sizeof(codes));
       for (int i = 0; i < 8; ++i) {
-        to[i] = kFormat == VecFormat::kFloat16 ? Float16ToFloat(codes[i])
-                                               : BFloat16ToFloat(codes[i]);
+        to[i] =
+            kFormat == VecFormat::kFloat16 ? Float16ToFloat(codes[i]) : BFloat16ToFloat(codes[i]);
       }
     } else {
       for (int i = 0; i < 8; ++i) {
-        to[i] = kFormat == VecFormat::kFp8E4M3 ? Fp8E4M3ToFloat(from[i])
-                                               : Fp8E5M2ToFloat(from[i]);
+        to[i] = kFormat == VecFormat::kFp8E4M3 ? Fp8E4M3ToFloat(from[i]) : Fp8E5M2ToFloat(from[i]);
       }
     }
   }
@@ -70,8 +69,8 @@ struct Vec {
     } else {
       uint16_t codes[8];
       for (int i = 0; i < 8; ++i) {
-        codes[i] = kFormat == VecFormat::kFloat16 ? FloatToFloat16(from[i])
-                                                  : FloatToBFloat16(from[i]);
+        codes[i] =
+            kFormat == VecFormat::kFloat16 ? FloatToFloat16(from[i]) : FloatToBFloat16(from[i]);
       }
       memcpy(to, codes, sizeof(codes));
     }
