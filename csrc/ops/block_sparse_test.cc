@@ -50,7 +50,7 @@ void TestActive() {
   Refused("tp_rank must be >= 0" + active + "-1", {-1, 0, 2, 64, 0});
 }
 
-// (tp_rank + 1) * heads * |step| + tokens <= kMax is the limit: then no offset of the pattern, with
+// (tp_rank + 1) * heads * |step| + tokens < kMax is the limit: then no offset of the pattern, with
 // a block number added, overflows.
 void TestOverflow() {
   const int64_t step = (kMax - kTokens - 1) / (3 * kHeads);
@@ -63,11 +63,18 @@ void TestOverflow() {
             std::to_string(more) + " with tp_rank 2",
         {2, 0, 2, 64, more});
   }
+
+  // With one head the limit can be met exactly, and nothing else saturates.
   BlockSparseParams params;
-  for (const BlockSparseParams& wanted :
-       {BlockSparseParams{0, 0, 2, 64, kMin}, {kMax, 0, 2, 64, 1}, {kMax - 1, 0, 2, 64, 1}}) {
-    CHECK_THAT(!CheckBlockSparse("op", wanted, kHeads, kTokens, &params).ok(), wanted.tp_rank);
-  }
+  const auto ok = [&](int64_t tp_rank, int64_t step) {
+    return CheckBlockSparse("op", {tp_rank, 0, 2, 64, step}, 1, kTokens, &params).ok();
+  };
+  CHECK_THAT(ok(0, kMax - kTokens - 1), "");
+  CHECK_THAT(!ok(0, kMax - kTokens), "");
+  CHECK_THAT(!ok(0, kMin), "");
+  CHECK_THAT(ok(kMax - kTokens - 2, 1), "");
+  CHECK_THAT(!ok(kMax - kTokens - 1, 1), "");
+  CHECK_THAT(!ok(kMax, 1), "");
 }
 
 }  // namespace

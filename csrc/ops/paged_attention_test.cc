@@ -5,6 +5,8 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "csrc/ops/testing.h"
 
@@ -204,6 +206,15 @@ void TestAccepted() {
     c.query.strides = c.out.strides = {12 * 64, 64, 1};
     c.out.address = c.query.address + 6 * 64 * 2;
   });
+  Accepted([](Call& c) {  // strides of dimensions of size 1 mean nothing
+    c.query.Reshape({1, 6, 64});
+    c.out.Reshape({1, 6, 64});
+    c.block_tables.Reshape({1, 66});
+    c.seq_lens.Reshape({1});
+    c.query.strides[0] = c.out.strides[0] = c.seq_lens.strides[0] = 5;
+    c.exp_sums.Reshape({1, 36});
+    c.exp_sums.strides[0] = 0;
+  });
   Accepted([](Call& c) { c.query.strides = {0, 0, 1}; });  // the same query for all
   Accepted([](Call& c) {                                   // larger scratch, of any rank
     c.exp_sums.Reshape({2, 6, 4});
@@ -211,7 +222,10 @@ void TestAccepted() {
     c.tmp_out.Reshape({100, 64});
   });
   Accepted([](Call& c) { c.alibi_slopes = FakeTensor("alibi_slopes", DType::kFloat32, {6}); });
-  Accepted([](Call& c) { c.num_kv_heads = 3, c.query.Reshape({2, 3, 64}), c.out.Reshape({2, 3, 64}); });
+  Accepted([](Call& c) {  // as many heads as kv heads
+    c.query.Reshape({2, 3, 64});
+    c.out.Reshape({2, 3, 64});
+  });
   params = Accepted([](Call& c) { c.block_sparse = {-1, -1, 1, -1, -1}; });
   CHECK_THAT(!params.block_sparse.active(), "");
 }
