@@ -31,15 +31,13 @@ Status ArgumentError(const char* op, const char* argument, const std::string& wa
   return Status::Error(std::string(op) + ": " + argument + " must " + wanted + ", got " + got);
 }
 
-Status ArgumentError(const char* op, const char* argument, const std::string& wanted,
-                     int64_t got) {
+Status ArgumentError(const char* op, const char* argument, const std::string& wanted, int64_t got) {
   return ArgumentError(op, argument, wanted, std::to_string(got));
 }
 
 Status CheckBackend(const char* op, const TensorArg& tensor) {
   if (tensor.device.type != DeviceType::kOther) return Status();
-  return ArgumentError(op, tensor.name, "be on the CPU or on a CUDA device",
-                       NameOf(tensor.device));
+  return ArgumentError(op, tensor.name, "be on the CPU or on a CUDA device", NameOf(tensor.device));
 }
 
 Status CheckMemory(const char* op, const TensorArg& tensor, const TensorArg& like) {
@@ -70,10 +68,20 @@ Status CheckDType(const char* op, const TensorArg& tensor, DType want) {
 
 Status CheckSameDType(const char* op, const TensorArg& tensor, const TensorArg& like) {
   if (tensor.dtype == like.dtype) return Status();
-  return ArgumentError(op, tensor.name,
-                       std::string("be ") + NameOf(like.dtype) + " (the dtype of " + like.name +
-                           ")",
-                       NameOf(tensor.dtype));
+  return ArgumentError(
+      op, tensor.name,
+      std::string("be ") + NameOf(like.dtype) + " (the dtype of " + like.name + ")",
+      NameOf(tensor.dtype));
+}
+
+Status CheckDTypeIn(const char* op, const TensorArg& tensor, std::initializer_list<DType> want) {
+  std::string names;
+  for (const DType* dtype = want.begin(); dtype != want.end(); ++dtype) {
+    if (tensor.dtype == *dtype) return Status();
+    if (dtype != want.begin()) names += dtype + 1 == want.end() ? " or " : ", ";
+    names += NameOf(*dtype);
+  }
+  return ArgumentError(op, tensor.name, "be " + names, NameOf(tensor.dtype));
 }
 
 Status CheckElementType(const char* op, const TensorArg& tensor, ElementType* element) {
@@ -103,6 +111,13 @@ Status CheckShape(const char* op, const TensorArg& tensor, std::initializer_list
   }
   if (fits) return Status();
   return ArgumentError(op, tensor.name, WantedShape(want), SizesOf(tensor));
+}
+
+Status CheckSizeAtLeast(const char* op, const TensorArg& tensor, int64_t dim, int64_t size,
+                        const char* what) {
+  if (tensor.size(dim) >= size) return Status();
+  return ArgumentError(op, tensor.name, "have at least " + std::to_string(size) + " " + what,
+                       "shape " + SizesOf(tensor));
 }
 
 Status CheckContiguousFrom(const char* op, const TensorArg& tensor, int64_t first) {
@@ -142,10 +157,10 @@ Status CheckScale(const char* op, const TensorArg& scale, const TensorArg& like)
 Status CheckScratch(const char* op, const TensorArg& tensor, int64_t elements,
                     const char* formula) {
   if (NumElements(tensor) < elements) {
-    return ArgumentError(op, tensor.name,
-                         std::string("have at least ") + formula + " = " +
-                             std::to_string(elements) + " elements",
-                         "shape " + SizesOf(tensor));
+    return ArgumentError(
+        op, tensor.name,
+        std::string("have at least ") + formula + " = " + std::to_string(elements) + " elements",
+        "shape " + SizesOf(tensor));
   }
   return CheckContiguousFrom(op, tensor, 0);
 }

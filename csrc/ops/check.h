@@ -28,6 +28,7 @@ Status CheckMemory(const char* op, const TensorArg& tensor, const TensorArg& lik
 
 Status CheckDType(const char* op, const TensorArg& tensor, DType want);
 Status CheckSameDType(const char* op, const TensorArg& tensor, const TensorArg& like);
+Status CheckDTypeIn(const char* op, const TensorArg& tensor, std::initializer_list<DType> want);
 
 // The tensor has one of the dtypes of queries, keys and values.
 Status CheckElementType(const char* op, const TensorArg& tensor, ElementType* element);
@@ -40,6 +41,10 @@ struct Dim {
 inline constexpr int64_t kAnySize = -1;
 
 Status CheckShape(const char* op, const TensorArg& tensor, std::initializer_list<Dim> want);
+
+// Dimension `dim` is of size `size` or more; `what` says of what: "rows (num_tokens)".
+Status CheckSizeAtLeast(const char* op, const TensorArg& tensor, int64_t dim, int64_t size,
+                        const char* what);
 
 // Dimensions [first, dim) are laid out without gaps, in order. Strides of dimensions of size 1, and
 // of tensors without elements, do not matter.
@@ -55,8 +60,7 @@ Status CheckDisjoint(const char* op, const TensorArg& written, const TensorArg& 
 Status CheckScale(const char* op, const TensorArg& scale, const TensorArg& like);
 
 // A contiguous tensor of any rank, of `elements` or more.
-Status CheckScratch(const char* op, const TensorArg& tensor, int64_t elements,
-                    const char* formula);
+Status CheckScratch(const char* op, const TensorArg& tensor, int64_t elements, const char* formula);
 
 }  // namespace stablekv
 
