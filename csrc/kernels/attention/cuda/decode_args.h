@@ -33,9 +33,9 @@ inline constexpr int kDecodeThreads = 32 * kDecodeWarps;
 // The largest tile of query heads for a head size: as many as the accumulators leave registers for.
 constexpr int MaxHeadsPerTile(int64_t head_size) { return head_size <= 128 ? 8 : 4; }
 
-// Launches the kernel for the head size and head tile of `args`; element and cache type must match.
-// One translation unit instantiates each (decode_instance.cu).
-template <ElementType kElement, CacheType kCache>
+// Launches the kernel for the head size and head tile of `args` and for caches of numbers in
+// `Format` (number_format.cuh). One translation unit instantiates each (decode_instance.cu).
+template <typename Format>
 Status LaunchDecode(const DecodeArgs& args, CudaStream stream);
 
 // Combines v2's partitions into params.out.

@@ -36,7 +36,10 @@ struct DecodeCase {
                        std::to_string(head_size) + " bs" + std::to_string(block_size) + " kv" +
                        std::to_string(num_kv_heads) + " group" + std::to_string(group) + " max" +
                        std::to_string(max_seq_len) + " lens";
-    for (const int32_t length : lengths) text += " " + std::to_string(length);
+    for (size_t s = 0; s < std::min<size_t>(lengths.size(), 10); ++s) {
+      text += " " + std::to_string(lengths[s]);
+    }
+    if (lengths.size() > 10) text += " .. (" + std::to_string(lengths.size()) + ")";
     if (alibi) text += " alibi";
     if (sparse.active()) text += " sparse step " + std::to_string(sparse.head_sliding_step);
     if (misalign != 0) text += " off" + std::to_string(misalign);
@@ -142,7 +145,7 @@ class DecodeInput {
     p.block_size = c.block_size;
     p.max_seq_len = c.max_seq_len;
     if (p.max_seq_len == 0) {
-      for (const int32_t length : c.lengths) p.max_seq_len = std::max<int64_t>(p.max_seq_len, length);
+      for (const int64_t length : c.lengths) p.max_seq_len = std::max(p.max_seq_len, length);
     }
     p.max_blocks_per_seq = (p.max_seq_len + c.block_size - 1) / c.block_size + 1;
     p.block_tables_stride = p.max_blocks_per_seq + c.padding;

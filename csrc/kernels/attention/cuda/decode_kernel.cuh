@@ -123,12 +123,13 @@ class WarpWalk {
   int block_size_;
 };
 
-template <ElementType kElement, CacheType kCache, int kHeadSize, int kHeads>
-__global__ void __launch_bounds__(kDecodeThreads)
+template <typename Format, int kHeadSize, int kHeads>
+__global__ void __launch_bounds__(kDecodeThreads,
+                                  DecodeShape<Format, kHeadSize, kHeads>::kResidentCtas)
     DecodeKernel(const __grid_constant__ DecodeArgs args) {
-  using Shape = DecodeShape<kElement, kCache, kHeadSize, kHeads>;
+  using Shape = DecodeShape<Format, kHeadSize, kHeads>;
   __shared__ typename Shape::Shared shared;
-  const bool scaled = kCache != CacheType::kAuto;
+  constexpr bool scaled = sizeof(typename Shape::Bits) == 1;
   const float key_scale = scaled ? *args.params.k_scale : 1.0f;
   const float value_scale = scaled ? *args.params.v_scale : 1.0f;
   const int warp = threadIdx.x / 32;

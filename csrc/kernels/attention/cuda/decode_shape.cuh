@@ -25,15 +25,16 @@ constexpr int ChunksPerBatch(int chunks) {
 //   Scores: each lane owns kTokensPerLane tokens and walks along the head, x elements a load.
 //   Values: a row of the cache is one element of the head over the tokens of a block. kRowLanes
 //   neighbouring lanes take a row each kValueChunk tokens wide; a pass takes kRowsPerPass rows.
-template <ElementType kElement_, CacheType kCache_, int kHeadSize_, int kHeads_>
+// `Format` is that of the caches. The type of queries and output is known at run time: it takes no
+// part in the work that counts.
+template <typename Format, int kHeadSize_, int kHeads_>
 struct DecodeShape {
-  static constexpr ElementType kElement = kElement_;
   static constexpr int kHeadSize = kHeadSize_;
   static constexpr int kHeads = kHeads_;  // query heads of the tile
-  using Format = CacheFormat<kElement_, kCache_>;
   using Bits = typename Format::Bits;
 
-  static constexpr int kTokensPerLane = 2;
+  // A second token halves the reads of the queries, which matter once there are several.
+  static constexpr int kTokensPerLane = kHeads == 1 ? 1 : 2;
   static constexpr int kStepTokens = 32 * kTokensPerLane;
 
   static constexpr int kX = 16 / static_cast<int>(sizeof(Bits));
@@ -50,6 +51,12 @@ struct DecodeShape {
   static constexpr int kRowsPerPass = 32 / kRowLanes;
   static constexpr int kPasses = (kHeadSize + kRowsPerPass - 1) / kRowsPerPass;
   static constexpr int kSubStepTokens = kRowLanes * kValueChunk;
+
+  // CTAs to fit on a multiprocessor: as many as the registers allow that a lane needs all along,
+  // those of the sums and, for each head, of its scores and its softmax.
+  static constexpr int kLastingRegisters = kHeads * (kPasses + 4);
+  static constexpr int kResidentCtas =
+      kLastingRegisters <= 48 ? 4 : kLastingRegisters <= 64 ? 3 : 2;
 
   // Used up to the last step, and after it.
   struct Walking {

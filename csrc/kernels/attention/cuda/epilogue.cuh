@@ -40,8 +40,6 @@ __device__ __forceinline__ void PublishWarp(const SoftmaxState (&softmax)[Shape:
 template <typename Shape>
 __device__ void WriteTile(const DecodeArgs& args, const WorkItem& item, float value_scale,
                           const typename Shape::Merging& merging) {
-  using Format = ElementFormat<Shape::kElement>;
-  using Bits = typename Format::Bits;
   const PagedAttentionParams& params = args.params;
   for (int i = threadIdx.x; i < item.num_heads * Shape::kHeadSize; i += kDecodeThreads) {
     const int h = i / Shape::kHeadSize;
@@ -60,15 +58,14 @@ __device__ void WriteTile(const DecodeArgs& args, const WorkItem& item, float va
     const float value = sum == 0.0f ? 0.0f : out / sum * value_scale;
     const int64_t head = item.first_head + h;
     if (!args.partitioned) {
-      Bits* target = static_cast<Bits*>(params.out) + item.sequence * params.out_seq_stride +
-                     head * params.out_head_stride + row;
-      *target = Format::Encode(value);
+      StoreElement(params.element, params.out,
+                   item.sequence * params.out_seq_stride + head * params.out_head_stride + row,
+                   value);
       continue;
     }
     const int64_t index =
         (item.sequence * params.num_heads + head) * args.num_partitions + item.partition;
-    static_cast<Bits*>(args.scratch.tmp_out)[index * Shape::kHeadSize + row] =
-        Format::Encode(value);
+    StoreElement(params.element, args.scratch.tmp_out, index * Shape::kHeadSize + row, value);
     if (row == 0) {
       args.scratch.max_logits[index] = max;
       args.scratch.exp_sums[index] = sum;

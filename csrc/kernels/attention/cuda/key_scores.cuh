@@ -14,16 +14,15 @@ namespace stablekv {
 template <typename Shape>
 __device__ void StageQuery(const PagedAttentionParams& params, const WorkItem& item,
                            float (&query)[Shape::kHeads][Shape::kPaddedHeadSize]) {
-  using Format = ElementFormat<Shape::kElement>;
-  const auto* source = static_cast<const typename Format::Bits*>(params.query) +
-                       item.sequence * params.query_seq_stride;
   constexpr int kSize = Shape::kHeads * Shape::kPaddedHeadSize;
   for (int i = threadIdx.x; i < kSize; i += kDecodeThreads) {
     const int head = i / Shape::kPaddedHeadSize;
     const int element = i % Shape::kPaddedHeadSize;
     float value = 0.0f;
     if (head < item.num_heads && element < Shape::kHeadSize) {
-      value = Decode<Format>(source[(item.first_head + head) * params.query_head_stride + element]);
+      value = LoadElement(params.element, params.query,
+                          item.sequence * params.query_seq_stride +
+                              (item.first_head + head) * params.query_head_stride + element);
     }
     query[head][element] = value;
   }

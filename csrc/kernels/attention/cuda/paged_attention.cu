@@ -6,6 +6,7 @@
 #include <string>
 
 #include "csrc/kernels/attention/cuda/decode_args.h"
+#include "csrc/kernels/common/cuda/number_format.cuh"
 
 namespace stablekv {
 namespace {
@@ -30,14 +31,18 @@ void SetTiles(const PagedAttentionParams& params, DecodeArgs* args) {
   args->heads_per_tile = static_cast<int>(CeilDivide(args->group_size, args->num_tiles));
 }
 
-template <ElementType kElement>
 Status LaunchForCache(const DecodeArgs& args, CudaStream stream) {
   switch (args.params.cache) {
-    case CacheType::kAuto: return LaunchDecode<kElement, CacheType::kAuto>(args, stream);
-    case CacheType::kFp8E4M3: return LaunchDecode<kElement, CacheType::kFp8E4M3>(args, stream);
-    case CacheType::kFp8E5M2: return LaunchDecode<kElement, CacheType::kFp8E5M2>(args, stream);
+    case CacheType::kFp8E4M3: return LaunchDecode<Fp8E4M3Format>(args, stream);
+    case CacheType::kFp8E5M2: return LaunchDecode<Fp8E5M2Format>(args, stream);
+    case CacheType::kAuto: break;
   }
-  return Status::Error("paged attention on CUDA: unknown cache type");
+  switch (args.params.element) {
+    case ElementType::kFloat32: return LaunchDecode<Float32Format>(args, stream);
+    case ElementType::kFloat16: return LaunchDecode<Float16Format>(args, stream);
+    case ElementType::kBFloat16: return LaunchDecode<BFloat16Format>(args, stream);
+  }
+  return Status::Error("paged attention on CUDA: unknown element or cache type");
 }
 
 // `args` comes with its partitions set; the rest follows from params.
@@ -62,12 +67,7 @@ Status LaunchForParams(DecodeArgs args, CudaStream stream) {
   args.value_vectors =
       LoadsAreAligned(params.value_cache, params.value_cache_block_stride,
                       params.value_cache_head_stride, bytes, std::min<int64_t>(16, 8 * bytes));
-  switch (params.element) {
-    case ElementType::kFloat32: return LaunchForCache<ElementType::kFloat32>(args, stream);
-    case ElementType::kFloat16: return LaunchForCache<ElementType::kFloat16>(args, stream);
-    case ElementType::kBFloat16: return LaunchForCache<ElementType::kBFloat16>(args, stream);
-  }
-  return Status::Error("paged attention on CUDA: unknown element type");
+  return LaunchForCache(args, stream);
 }
 
 }  // namespace

@@ -94,10 +94,11 @@ void RunVersion(const DecodeCase& c, const DecodeInput& input, PagedAttentionPar
         const double value = DecodeElement(c.element, GetBits(got, i, bytes));
         const double allowed =
             tolerance.relative * std::fabs(answer[d]) + tolerance.of_magnitude * magnitude[d];
-        Expect(std::fabs(value - answer[d]) <= allowed,
-               name + ": [" + std::to_string(s) + "," + std::to_string(h) + "," +
-                   std::to_string(d) + "] is " + std::to_string(value) + ", want " +
-                   std::to_string(answer[d]) + " +- " + std::to_string(allowed));
+        Expect(std::fabs(value - answer[d]) <= allowed, [&] {
+          return name + ": [" + std::to_string(s) + "," + std::to_string(h) + "," +
+                 std::to_string(d) + "] is " + std::to_string(value) + ", want " +
+                 std::to_string(answer[d]) + " +- " + std::to_string(allowed);
+        });
         SetBits(&got, i, bytes, 0xffffffffu);
       }
     }

@@ -77,9 +77,11 @@ int TestEncode() {
     const std::vector<uint8_t> got = out[k].Read();
     for (int64_t i = 0; i < count; ++i) {
       const uint8_t want = EncodeFp8(cache, numbers[i]);
-      Expect(got[i] == want, std::string(k < 2 ? "" : "integer ") + Name(cache) + " of " +
-                                 std::to_string(numbers[i]) + " is " + std::to_string(got[i]) +
-                                 ", want " + std::to_string(want));
+      Expect(got[i] == want, [&] {
+        return std::string(k < 2 ? "" : "integer ") + Name(cache) + " of " +
+               std::to_string(numbers[i]) + " is " + std::to_string(got[i]) + ", want " +
+               std::to_string(want);
+      });
     }
   }
   return 4;

@@ -63,6 +63,9 @@ struct Fp8Format {
   }
 };
 
+using Fp8E4M3Format = Fp8Format<4>;
+using Fp8E5M2Format = Fp8Format<5>;
+
 namespace internal {
 
 template <ElementType kElement>
@@ -84,11 +87,11 @@ template <ElementType kElement, CacheType kCache>
 struct CacheFormatOf : ElementFormatOf<kElement> {};
 template <ElementType kElement>
 struct CacheFormatOf<kElement, CacheType::kFp8E4M3> {
-  using type = Fp8Format<4>;
+  using type = Fp8E4M3Format;
 };
 template <ElementType kElement>
 struct CacheFormatOf<kElement, CacheType::kFp8E5M2> {
-  using type = Fp8Format<5>;
+  using type = Fp8E5M2Format;
 };
 
 }  // namespace internal
@@ -99,12 +102,35 @@ using ElementFormat = typename internal::ElementFormatOf<kElement>::type;
 template <ElementType kElement, CacheType kCache>
 using CacheFormat = typename internal::CacheFormatOf<kElement, kCache>::type;
 
-// One number from its bits.
+// The number of these bits.
 template <typename Format>
 __device__ __forceinline__ float Decode(typename Format::Bits bits) {
   float numbers[4 / sizeof(bits)];
   Format::DecodeWord(bits, numbers);
   return numbers[0];
+}
+
+// Number `index` of an array of elements whose type is known at run time alone.
+__device__ __forceinline__ float LoadElement(ElementType type, const void* array, int64_t index) {
+  switch (type) {
+    case ElementType::kFloat16:
+      return Decode<Float16Format>(static_cast<const uint16_t*>(array)[index]);
+    case ElementType::kBFloat16:
+      return Decode<BFloat16Format>(static_cast<const uint16_t*>(array)[index]);
+    default: return static_cast<const float*>(array)[index];
+  }
+}
+__device__ __forceinline__ void StoreElement(ElementType type, void* array, int64_t index,
+                                             float value) {
+  switch (type) {
+    case ElementType::kFloat16:
+      static_cast<uint16_t*>(array)[index] = Float16Format::Encode(value);
+      return;
+    case ElementType::kBFloat16:
+      static_cast<uint16_t*>(array)[index] = BFloat16Format::Encode(value);
+      return;
+    default: static_cast<float*>(array)[index] = value;
+  }
 }
 
 }  // namespace stablekv
