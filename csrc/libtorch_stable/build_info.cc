@@ -12,7 +12,7 @@
 #else
 #define STABLEKV_CUDA_JSON "false"
 #endif
-#ifndef STABLEKV_CUDA_ARCHS  // "sm_80,sm_90a"
+#ifndef STABLEKV_CUDA_ARCHS  // sm_80,sm_90a
 #define STABLEKV_CUDA_ARCHS
 #endif
 

@@ -41,6 +41,14 @@ Device ToDevice(int32_t type, int32_t index) {
   return {DeviceType::kOther, index};
 }
 
+// A storage that was resized to nothing, as sharded training does to free memory, leaves a tensor
+// with its sizes and an address that is not one.
+void* DataOf(AtenTensorHandle handle, const void* data) {
+  int64_t storage_bytes;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_storage_size(handle, &storage_bytes));
+  return storage_bytes == 0 ? nullptr : const_cast<void*>(data);
+}
+
 // All but the data.
 TensorArg Describe(const char* name, AtenTensorHandle handle) {
   int64_t* sizes;
@@ -63,13 +71,13 @@ TensorArg Describe(const char* name, AtenTensorHandle handle) {
 
 TensorArg InputArg(const char* name, const torch::stable::Tensor& tensor) {
   TensorArg arg = Describe(name, tensor.get());
-  arg.data = const_cast<void*>(tensor.const_data_ptr());
+  arg.data = DataOf(tensor.get(), tensor.const_data_ptr());
   return arg;
 }
 
 TensorArg OutputArg(const char* name, const torch::stable::Tensor& tensor) {
   TensorArg arg = Describe(name, tensor.get());
-  arg.data = tensor.mutable_data_ptr();
+  arg.data = DataOf(tensor.get(), tensor.mutable_data_ptr());
   return arg;
 }
 
