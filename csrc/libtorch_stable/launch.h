@@ -5,6 +5,7 @@
 #include <torch/csrc/stable/accelerator.h>
 
 #include <stdexcept>
+#include <string>
 
 #include "csrc/kernels/common/status.h"
 #include "csrc/libtorch_stable/cuda_stream.h"
@@ -20,19 +21,24 @@ inline void ThrowIfError(const Status& status) {
   if (!status.ok()) throw std::runtime_error(status.message());
 }
 
-// Runs `cpu(parallel_for)` or `cuda(stream)`, on the device and its current stream. `cuda` is a
-// generic lambda, so that a build without CUDA never refers to what it calls.
+// The same for what a kernel says, which does not know the operator that it serves.
+inline void ThrowIfError(const char* op, const Status& status) {
+  if (!status.ok()) throw std::runtime_error(std::string(op) + ": " + status.message());
+}
+
+// Runs `cpu(parallel_for)` or `cuda(stream)` for operator `op`, on the device and its current
+// stream. `cuda` is a generic lambda, so that a build without CUDA never refers to what it calls.
 template <typename Cpu, typename Cuda>
-void Launch(const Device& device, Cpu&& cpu, [[maybe_unused]] Cuda&& cuda) {
+void Launch(const char* op, const Device& device, Cpu&& cpu, [[maybe_unused]] Cuda&& cuda) {
   if (device.type == DeviceType::kCpu) {
-    ThrowIfError(cpu(&TorchParallelFor));
+    ThrowIfError(op, cpu(&TorchParallelFor));
     return;
   }
 #ifdef STABLEKV_WITH_CUDA
   const torch::stable::accelerator::DeviceGuard guard(device.index);
-  ThrowIfError(cuda(CurrentCudaStream(device.index)));
+  ThrowIfError(op, cuda(CurrentCudaStream(device.index)));
 #else
-  throw std::runtime_error("this build of stablekv has no CUDA kernels");
+  throw std::runtime_error(std::string(op) + ": this build of stablekv has no CUDA kernels");
 #endif
 }
 

@@ -65,7 +65,7 @@ void PagedAttentionV1(const Tensor& out, const Tensor& query, const Tensor& key_
   ThrowIfError(PreparePagedAttentionV1(args, &params));
   if (params.num_seqs == 0) return;
   Launch(
-      args.query.device,
+      "paged_attention_v1", args.query.device,
       [&](ParallelFor parallel_for) { return PagedAttentionV1Cpu(params, parallel_for); },
       [&](auto stream) { return PagedAttentionV1Cuda(params, stream); });
 }
@@ -94,7 +94,7 @@ void PagedAttentionV2(const Tensor& out, const Tensor& exp_sums, const Tensor& m
   ThrowIfError(PreparePagedAttentionV2(args, scratch_args, &params, &scratch));
   if (params.num_seqs == 0) return;
   Launch(
-      args.query.device,
+      "paged_attention_v2", args.query.device,
       [&](ParallelFor parallel_for) { return PagedAttentionV2Cpu(params, scratch, parallel_for); },
       [&](auto stream) { return PagedAttentionV2Cuda(params, scratch, stream); });
 }

@@ -26,7 +26,7 @@ void ReshapeAndCache(const Tensor& key, const Tensor& value, const Tensor& key_c
   ThrowIfError(PrepareReshapeAndCache(args, &params));
   if (params.num_tokens == 0) return;
   Launch(
-      args.key.device,
+      "reshape_and_cache", args.key.device,
       [&](ParallelFor parallel_for) { return ReshapeAndCacheCpu(params, parallel_for); },
       [&](auto stream) { return ReshapeAndCacheCuda(params, stream); });
 }
