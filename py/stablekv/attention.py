@@ -214,6 +214,9 @@ def paged_attention(
     there are more than 512 rows (num_seqs * num_heads) to work on; v2 otherwise. That is the rule
     by which vLLM chose. Nothing is read back from the device.
 
+    Under torch.compile keep max_seq_len constant (and with it the width of the table when it is
+    None): the operators' schemas have it an int, so that each value is compiled for anew.
+
     Args:
         query, key_cache, value_cache, block_tables, seq_lens, alibi_slopes, kv_cache_dtype: as for
             paged_attention_v1; heads and block size are read from the shapes.

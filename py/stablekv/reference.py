@@ -81,15 +81,14 @@ def reshape_and_cache(
     """As stablekv.reshape_and_cache."""
     block_size, x = key_cache.shape[3], key_cache.shape[4]
     key_cache, value_cache = _as_stored(key_cache), _as_stored(value_cache)
+    stored_key = _stored(key, k_scale, kv_cache_dtype)
+    stored_value = _stored(value, v_scale, kv_cache_dtype)
     for token, slot in enumerate(slot_mapping.tolist()):
         if slot < 0:
             continue
         block, offset = divmod(slot, block_size)
-        stored_key = _stored(key[token], k_scale, kv_cache_dtype)
-        stored_value = _stored(value[token], v_scale, kv_cache_dtype)
-        num_heads = stored_key.shape[0]
-        key_cache[block, :, :, offset, :] = stored_key.reshape(num_heads, -1, x)
-        value_cache[block, :, :, offset] = stored_value
+        key_cache[block, :, :, offset, :] = stored_key[token].unflatten(1, (-1, x))
+        value_cache[block, :, :, offset] = stored_value[token]
 
 
 def paged_attention_v1(
@@ -197,6 +196,7 @@ def attention(
                 blocksparse_head_sliding_step,
             ).to(query.device)
             logits.masked_fill_(~attended, float("-inf"))
+            values = values.where(attended.T[:, :, None], 0.0)  # NaN there does not matter
         weights = logits.softmax(dim=1)
         weights[logits.isneginf().all(dim=1)] = 0.0  # a head that skips every token
         result[sequence] = torch.einsum("ht,thd->hd", weights, values)

@@ -1,0 +1,106 @@
+"""The table of support/operators.py: what is in it works, and the rest is refused."""
+
+import re
+
+import pytest
+import torch
+from stablekv import _operators
+
+from tests.support import contract, tensors
+from tests.support.contract import VARIANTS, Variant
+from tests.support.devices import each_device, on_cuda
+from tests.support.operators import OPERATORS
+
+# Refusals do not hang on the dtypes of a call, but for those of the dtypes.
+_PLAIN = Variant(torch.float32, "auto")
+_FP8 = Variant(torch.float16, "fp8_e5m2")
+
+_REFUSED = [
+    pytest.param(operator, variant, refusal, id=f"{operator}-{variant}-{refusal.label}")
+    for operator in OPERATORS
+    for variant in (_PLAIN, _FP8)
+    for refusal in contract.refusals(operator, variant)
+] + [
+    pytest.param(operator, _PLAIN, refusal, id=f"{operator}-{refusal.label}")
+    for operator in OPERATORS
+    for refusal in operator.refusals
+]
+
+_ACCEPTED = [
+    pytest.param(operator, variant, change, id=f"{operator}-{variant}-{label}")
+    for operator in OPERATORS
+    for variant in VARIANTS
+    for label, change in contract.variations(operator, variant)
+    # Gaps and sizes on two variants, dtypes on all.
+    if variant in (_PLAIN, _FP8) or label == "plain" or "-is-" in label
+]
+
+
+@each_device
+@pytest.mark.parametrize("operator, variant, change", _ACCEPTED)
+def test_what_the_table_allows_works(operator, variant, change, device):
+    arguments = operator.build(variant, device)
+    change(arguments)
+    operator.check(arguments)
+
+
+@each_device
+@pytest.mark.parametrize("operator, variant, refusal", _REFUSED)
+def test_the_rest_is_refused_and_nothing_written(operator, variant, refusal, device):
+    if refusal.only_cpu and device != "cpu":
+        pytest.skip("a value inside a CUDA tensor: see test_cuda.py for what happens there")
+    arguments = operator.build(variant, device)
+    refusal.change(arguments)
+    _check_refused(operator, arguments, refusal.arguments)
+
+
+@on_cuda
+@pytest.mark.parametrize("home, away", [("cpu", "cuda"), ("cuda", "cpu")])
+@pytest.mark.parametrize(
+    "operator, row",
+    [pytest.param(o, r.name, id=f"{o}-{r.name}") for o in OPERATORS for r in o.rows],
+)
+def test_a_tensor_on_the_other_device_is_refused(operator, row, home, away):
+    arguments = operator.build(_FP8, home)
+    arguments[row] = arguments[row].to(away)
+    _check_refused(operator, arguments, (row,))
+
+
+def _check_refused(operator, arguments, blamed):
+    before = tensors.snapshot(arguments)
+    with pytest.raises(RuntimeError) as error:
+        operator.call(**arguments)
+    message = str(error.value).splitlines()[0]
+    # Of an argument, or of a value in it.
+    wanted_and_got = r"(\w+ must .+, got .+|\w+\[.+\] is .+, (want|but) .+)"
+    assert re.fullmatch(f"{operator}: {wanted_and_got}", message), message
+    assert any(re.search(rf"\b{name}\b", message) for name in blamed), message
+    assert not tensors.changed(before, arguments)
+
+
+def test_every_operator_of_the_library_is_in_the_table():
+    spaces = tuple(f"{space}::" for space in _operators.OPERATORS)
+    names = {n for n in torch._C._dispatch_get_all_op_names() if n.startswith(spaces)}
+    assert names == {f"{o.namespace}::{o.name}" for o in OPERATORS}
+
+
+@pytest.mark.parametrize("operator", OPERATORS, ids=str)
+def test_every_tensor_of_a_schema_has_its_row(operator):
+    schema = getattr(getattr(torch.ops, operator.namespace), operator.name).default._schema
+    tensor_arguments = {
+        argument.name: argument.alias_info is not None and argument.alias_info.is_write
+        for argument in schema.arguments
+        if "Tensor" in str(argument.type)
+    }
+    assert tensor_arguments == {row.name: row.written for row in operator.rows}
+
+
+@pytest.mark.parametrize("operator", OPERATORS, ids=str)
+def test_a_good_call_has_no_dimension_that_hides_a_mistake(operator):
+    for variant in (_PLAIN, _FP8):
+        arguments = operator.build(variant, "cpu")
+        for row in operator.rows:
+            shape = arguments[row.name].shape
+            if row.dims:
+                assert len(shape) == len(row.names)
+            assert all(size >= 2 for size in shape), (row.name, shape)

@@ -1,0 +1,136 @@
+"""The operators under torch.compile, opcheck and the meta device."""
+
+import pytest
+import stablekv
+import torch
+from stablekv import layouts
+
+from tests.support import attention, cache
+from tests.support.attention import AttentionCase
+from tests.support.cache import CacheCase
+from tests.support.contract import Variant
+from tests.support.devices import each_device
+from tests.support.operators import OPERATORS
+
+_VARIANTS = [
+    Variant(torch.float32, "auto"),
+    Variant(torch.float16, "fp8"),
+    Variant(torch.bfloat16, "fp8_e5m2"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _fresh_compiler(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    torch._dynamo.reset()
+
+
+@each_device
+@pytest.mark.parametrize("variant", _VARIANTS, ids=str)
+@pytest.mark.parametrize("operator", OPERATORS, ids=str)
+def test_opcheck(operator, variant, device):
+    overload = getattr(getattr(torch.ops, operator.namespace), operator.name).default
+    arguments = operator.build(variant, device)
+    torch.library.opcheck(overload, tuple(arguments.values()))
+
+
+@each_device
+@pytest.mark.parametrize("operator", OPERATORS, ids=str)
+def test_opcheck_of_empty_input(operator, device):
+    overload = getattr(getattr(torch.ops, operator.namespace), operator.name).default
+    if operator.name == "reshape_and_cache":
+        arguments = cache.arguments_of(CacheCase(slots=()), device)
+    else:
+        arguments = attention.arguments_of(AttentionCase(seq_lens=(), max_seq_len=1), device)
+        if operator.name == "paged_attention_v2":
+            arguments = attention.with_scratch(arguments)
+    torch.library.opcheck(overload, tuple(arguments.values()))
+
+
+@each_device
+def test_a_decode_step_compiles_for_any_batch(device):
+    """One graph serves batches, lengths and pools that it was not compiled for.
+
+    Not any max_seq_len: the schema has it an int, and the compiler makes a constant of each.
+    """
+    compiled_graphs = []
+
+    def backend(graph, example_inputs):
+        compiled_graphs.append(graph)
+        return graph.forward
+
+    step = torch.compile(_decode_step, fullgraph=True, dynamic=True, backend=backend)
+    # The compiler takes sizes that are equal at first to stay equal, so no size of the first call
+    # is another one's too.
+    for lengths in ((5, 40, 9, 9, 9, 9, 9), (17, 3, 60), (1, 2, 3, 4, 5)):
+        _check_step(step, lengths, device, max_seq_len=64)
+    assert len(compiled_graphs) == 1
+
+
+@each_device
+@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+@pytest.mark.parametrize("lengths", [(5, 40), (600, 1200)])  # v1, and v2 with its scratch
+def test_a_decode_step_compiles_to_the_end(lengths, backend, device):
+    step = torch.compile(_decode_step, fullgraph=True, dynamic=True, backend=backend)
+    _check_step(step, lengths, device)
+    _check_step(step, (*lengths, 700), device)
+
+
+def _decode_step(key, value, query, key_cache, value_cache, slots, tables, lengths, max_seq_len):
+    """Writes the newest token of each sequence, then attends; allocates its output."""
+    one = torch.ones((), device=query.device)
+    stablekv.reshape_and_cache(key, value, key_cache, value_cache, slots, "auto", one, one)
+    return stablekv.paged_attention(
+        query, key_cache, value_cache, tables, lengths, max_seq_len=max_seq_len, scale=0.125
+    )
+
+
+def _check_step(step, lengths, device, max_seq_len=None):
+    case = AttentionCase(seq_lens=lengths, dtype=torch.float16, max_seq_len=max_seq_len)
+    arguments = attention.arguments_of(case, device)
+    tables, block_size = arguments["block_tables"], case.block_size
+    last = torch.tensor(lengths, device=device) - 1
+    blocks = tables.gather(1, (last // block_size)[:, None])[:, 0].long()
+    slots = blocks * block_size + last % block_size
+    key, value = torch.randn(2, len(lengths), 2, 64, device=device, dtype=torch.float16)
+    step_arguments = (
+        key,
+        value,
+        arguments["query"],
+        arguments["key_cache"],
+        arguments["value_cache"],
+        slots,
+        tables,
+        arguments["seq_lens"],
+        arguments["max_seq_len"],
+    )
+    out = step(*step_arguments)
+    got_keys = arguments["key_cache"].clone()
+    want = _decode_step(*step_arguments)  # writes the same once more
+    assert torch.equal(out, want)
+    assert torch.equal(got_keys.view(torch.int16), arguments["key_cache"].view(torch.int16))
+    written = got_keys[blocks, :, :, last % block_size].flatten(2)
+    assert torch.equal(written, key)
+    attention.check("v1", {**arguments, "scale": 0.125})
+
+
+@pytest.mark.parametrize("operator", OPERATORS, ids=str)
+def test_a_call_all_on_meta_does_nothing(operator):
+    arguments = operator.build(_VARIANTS[0], "cpu")
+    on_meta = {n: v.to("meta") if isinstance(v, torch.Tensor) else v for n, v in arguments.items()}
+    assert operator.call(**on_meta) is None
+
+
+def test_every_operator_has_a_fake():
+    for operator in OPERATORS:
+        name = f"{operator.namespace}::{operator.name}"
+        assert torch._C._dispatch_has_kernel_for_dispatch_key(name, "Meta"), name
+
+
+def test_partitions_are_computed_from_a_symbolic_length():
+    @torch.compile(fullgraph=True, dynamic=True, backend="eager")
+    def scratch(query, tokens):
+        return query.new_empty(query.shape[0], layouts.num_partitions(tokens))
+
+    for tokens in (513, 1025, 5000):
+        assert scratch(torch.empty(3, 4), tokens).shape == (3, -(-tokens // 512))

@@ -1,0 +1,306 @@
+"""KVCache: sequences come, grow and go, and what they attend to is theirs alone."""
+
+import random
+
+import pytest
+import torch
+from stablekv import KVCache, OutOfBlocksError, UnknownSequenceError, layouts
+
+from tests.support.devices import each_device
+
+_HEADS, _SIZE = 2, 32
+
+
+def _cache(**more):
+    defaults = dict(num_layers=2, num_blocks=6, num_kv_heads=_HEADS, head_size=_SIZE, block_size=8)
+    return KVCache(**{**defaults, **more})
+
+
+def _state(kv):
+    """All that a refused call must leave as it was."""
+    lengths = {s: (q.length, list(q.blocks)) for s, q in kv._sequences.items()}
+    tensors = [t.clone() for layer in range(kv.num_layers) for t in kv.tensors(layer)]
+    return lengths, kv.num_free_blocks, tensors
+
+
+def _assert_unchanged(kv, before):
+    lengths, free, tensors = _state(kv)
+    assert (lengths, free) == before[:2]
+    assert all(map(torch.equal, tensors, before[2]))
+
+
+def test_a_new_cache_is_empty():
+    kv = _cache(device="cpu")
+    assert (kv.num_layers, kv.num_blocks, kv.block_size) == (2, 6, 8)
+    assert (kv.num_free_blocks, kv.num_used_blocks) == (6, 0)
+    assert kv.device == torch.device("cpu")
+    assert kv.num_bytes == 2 * 2 * 6 * 8 * _HEADS * _SIZE * 4
+    assert not any(t.any() for t in kv.tensors(0) + kv.tensors(1))
+
+
+def test_numbers_of_sequences_are_not_used_again():
+    kv = _cache()
+    first, second = kv.add(), kv.add()
+    kv.free(first)
+    assert len({first, second, kv.add()}) == 3
+
+
+def test_append_takes_blocks_as_they_fill():
+    kv = _cache()
+    sequence = kv.add()
+    assert (kv.length(sequence), kv.num_used_blocks) == (0, 0)
+    used = []
+    for _ in range(17):
+        kv.append([sequence])
+        used.append(kv.num_used_blocks)
+    assert used == [1] * 8 + [2] * 8 + [3]
+    assert kv.length(sequence) == 17
+
+
+def test_blocks_needed():
+    kv = _cache()
+    sequence = kv.add()
+    assert [kv.blocks_needed(sequence, n) for n in (0, 1, 8, 9)] == [0, 1, 1, 2]
+    kv.append([sequence], [7])
+    assert [kv.blocks_needed(sequence, n) for n in (0, 1, 2, 10)] == [0, 0, 1, 2]
+
+
+def test_a_batch_describes_its_sequences():
+    kv = _cache()
+    long, short, empty = kv.add(), kv.add(), kv.add()
+    first = kv.append([long], [9])
+    assert first.slot_mapping.tolist() == list(range(9))  # blocks 0 and 1
+    batch = kv.append([short, long, empty], [3, 8, 0])
+    assert batch.sequences == (short, long, empty)
+    assert batch.slot_mapping.tolist() == [16, 17, 18, *range(9, 16), 24]
+    assert batch.seq_lens.tolist() == [3, 17, 0]
+    assert batch.block_tables.tolist() == [[2, -1, -1], [0, 1, 3], [-1, -1, -1]]
+    assert batch.max_seq_len == 17
+    assert batch.slot_mapping.dtype == torch.int64
+    assert batch.block_tables.dtype == batch.seq_lens.dtype == torch.int32
+
+    again = kv.batch([long, short])
+    assert again.slot_mapping.numel() == 0
+    assert again.block_tables.tolist() == [[0, 1, 3], [2, -1, -1]]
+
+
+def test_one_count_for_all():
+    kv = _cache()
+    batch = kv.append([kv.add(), kv.add()], 2)
+    assert batch.slot_mapping.tolist() == [0, 1, 8, 9]
+
+
+def test_an_empty_batch():
+    kv = _cache()
+    batch = kv.append([])
+    assert batch.slot_mapping.shape == (0,)
+    assert batch.block_tables.shape == (0, 0)
+    none = torch.empty(0, _HEADS, _SIZE)
+    kv.write(0, none, none, batch)
+    assert kv.attend(0, none, batch).shape == (0, _HEADS, _SIZE)
+
+
+def test_sequences_without_tokens_attend_to_nothing():
+    kv = _cache()
+    batch = kv.batch([kv.add()])
+    assert not kv.attend(0, torch.ones(1, _HEADS, _SIZE), batch).any()
+
+
+def test_out_of_blocks_changes_nothing():
+    kv = _cache()
+    first, second = kv.add(), kv.add()
+    kv.append([first, second], [10, 20])
+    before = _state(kv)
+    with pytest.raises(OutOfBlocksError) as error:
+        kv.append([first, second], [7, 5])  # a block each, and one is free
+    assert str(error.value) == (
+        "no room for 12 more tokens in 2 sequences: 2 blocks wanted, 1 of 6 are free "
+        "(8 tokens each)"
+    )
+    _assert_unchanged(kv, before)
+    kv.append([first], [14])
+    assert kv.num_free_blocks == 0
+    kv.append([second], [4])  # fits in the blocks that it has
+
+
+def test_freed_blocks_are_used_again():
+    kv = _cache()
+    first, second = kv.add(), kv.add()
+    kv.append([first, second], [24, 24])
+    kv.free(first)
+    assert kv.num_free_blocks == 3
+    third = kv.add()
+    batch = kv.append([third], [24])
+    assert sorted(batch.block_tables[0].tolist()) == [0, 1, 2]
+
+
+def test_freeing_twice_is_refused():
+    kv = _cache()
+    first, second = kv.add(), kv.add()
+    kv.append([first, second], [8, 8])
+    kv.free(first)
+    before = _state(kv)
+    with pytest.raises(UnknownSequenceError, match=f"sequence {first} is not in the cache"):
+        kv.free(first)
+    _assert_unchanged(kv, before)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda kv, s: kv.append([s, 99]),
+        lambda kv, s: kv.batch([99]),
+        lambda kv, s: kv.length(99),
+        lambda kv, s: kv.blocks_needed(99),
+        lambda kv, s: kv.free(99),
+    ],
+)
+def test_unknown_sequences_are_refused(call):
+    kv = _cache()
+    sequence = kv.add()
+    kv.append([sequence], [3])
+    before = _state(kv)
+    with pytest.raises(UnknownSequenceError, match="sequence 99 is not in the cache"):
+        call(kv, sequence)
+    _assert_unchanged(kv, before)
+
+
+@pytest.mark.parametrize(
+    "sequences, counts, message",
+    [
+        ([0, 0], 1, r"a sequence comes twice in \[0, 0\]"),
+        ([0, 1], [1], "num_tokens must have one number for each of 2 sequences, got 1"),
+        ([0, 1], [1, -1], r"num_tokens must be >= 0, got \[1, -1\]"),
+        ([0], -1, r"num_tokens must be >= 0, got \[-1\]"),
+    ],
+)
+def test_a_wrong_append_is_refused(sequences, counts, message):
+    kv = _cache()
+    kv.add(), kv.add()
+    kv.append([0, 1], 5)
+    before = _state(kv)
+    with pytest.raises(ValueError, match=message):
+        kv.append(sequences, counts)
+    _assert_unchanged(kv, before)
+
+
+def test_a_batch_of_a_freed_sequence_is_refused():
+    """Its blocks are another sequence's by now."""
+    kv = _cache()
+    first, second = kv.add(), kv.add()
+    stale, fresh = kv.append([first]), kv.append([second])
+    kv.free(first)
+    row = torch.ones(1, _HEADS, _SIZE)
+    before = _state(kv)
+    with pytest.raises(UnknownSequenceError, match=f"sequence {first} is not in the cache"):
+        kv.write(0, row, row, stale)
+    with pytest.raises(UnknownSequenceError, match=f"sequence {first} is not in the cache"):
+        kv.attend(0, row, stale)
+    _assert_unchanged(kv, before)
+    kv.write(0, row, row, fresh)
+    torch.testing.assert_close(kv.attend(0, row, fresh), row)
+
+
+@pytest.mark.parametrize("tokens", [1, 3])
+def test_keys_must_be_as_many_as_new_tokens(tokens):
+    kv = _cache()
+    batch = kv.append([kv.add()], [2])
+    before = _state(kv)
+    row = torch.ones(tokens, _HEADS, _SIZE)
+    with pytest.raises(ValueError, match=f"key must have 2 tokens, .*, got {tokens}"):
+        kv.write(0, row, row, batch)
+    _assert_unchanged(kv, before)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"num_layers": 0}, "num_layers must be >= 1, got 0"),
+        ({"num_kv_heads": 0}, "num_kv_heads must be >= 1, got 0"),
+        ({"num_blocks": -1}, "num_blocks must be >= 0, got -1"),
+        ({"head_size": 33}, "head_size must be one of .*, got 33"),
+        ({"block_size": 4}, "block_size must be one of .*, got 4"),
+        ({"dtype": torch.int8}, r"dtype must be one of .*, got torch\.int8"),
+        ({"kv_cache_dtype": "int4"}, "kv_cache_dtype must be one of .*, got 'int4'"),
+        ({"k_scale": [1.0]}, "k_scale must have a value for each of 2 layers, got 1"),
+        ({"v_scale": [1.0] * 3}, "v_scale must have a value for each of 2 layers, got 3"),
+    ],
+)
+def test_a_wrong_cache_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        _cache(**change)
+
+
+@each_device
+@pytest.mark.parametrize("block_size", layouts.BLOCK_SIZES)
+@pytest.mark.parametrize("dtype", layouts.ELEMENT_DTYPES, ids=layouts.dtype_name)
+def test_sequences_that_come_and_go_attend_to_their_own_tokens(dtype, block_size, device):
+    """A server in small: random prompts, steps and departures, against dense attention."""
+    random.seed(block_size)
+    torch.manual_seed(block_size)
+    kv = _cache(num_blocks=12, block_size=block_size, dtype=dtype, device=device)
+    dense = {}  # sequence -> layer -> [keys, values]
+    for step in range(60):
+        if len(dense) < 4 and random.random() < 0.4:
+            dense[kv.add()] = [[torch.empty(0, _HEADS, _SIZE)] * 2 for _ in range(2)]
+        sequences = random.sample(list(dense), random.randint(0, len(dense)))
+        counts = [random.randint(1, 5) for _ in sequences]
+        try:
+            batch = kv.append(sequences, counts)
+        except OutOfBlocksError:
+            gone = random.choice(list(dense))
+            kv.free(gone)
+            del dense[gone]
+            continue
+        for layer in range(2):
+            key, value = torch.randn(2, sum(counts), _HEADS, _SIZE).to(dtype)
+            kv.write(layer, key.to(device), value.to(device), batch)
+            query = torch.randn(len(sequences), 2 * _HEADS, _SIZE).to(dtype)
+            out = kv.attend(layer, query.to(device), batch, scale=0.3)
+            begin = 0
+            for i, (sequence, count) in enumerate(zip(sequences, counts, strict=True)):
+                new = slice(begin, begin + count)
+                begin += count
+                for held, more in zip((0, 1), (key, value), strict=True):
+                    old = dense[sequence][layer][held]
+                    dense[sequence][layer][held] = torch.cat([old, more[new].float()])
+                want = _dense(query[i], *dense[sequence][layer])
+                error = (out[i].cpu().float() - want).abs().max()
+                assert error <= 4 * torch.finfo(dtype).eps + 1e-5, (step, layer, sequence)
+        used = sum(-(-kv.length(sequence) // block_size) for sequence in dense)
+        assert kv.num_used_blocks == used
+    assert dense
+
+
+def _dense(query, keys, values):
+    keys, values = (t.repeat_interleave(2, dim=1).transpose(0, 1) for t in (keys, values))
+    attend = torch.nn.functional.scaled_dot_product_attention
+    return attend(query.float()[:, None], keys, values, scale=0.3)[:, 0]
+
+
+@each_device
+@pytest.mark.parametrize("kind, mantissa_bits", [("fp8", 3), ("fp8_e5m2", 2)])
+def test_fp8_with_a_scale_for_each_layer(kind, mantissa_bits, device):
+    kv = _cache(kv_cache_dtype=kind, k_scale=0.5, v_scale=[0.01, 10.0], device=device)
+    batch = kv.append([kv.add()])
+    for layer, size in enumerate((0.01, 10.0)):
+        value = torch.linspace(-300, 300, _HEADS * _SIZE).view(1, _HEADS, _SIZE) * size
+        value = value.to(device)
+        kv.write(layer, value, value, batch)
+        got = kv.attend(layer, torch.zeros_like(value), batch)
+        step = 2.0 ** -(mantissa_bits + 1)
+        torch.testing.assert_close(got, value, rtol=step * 1.001, atol=0)
+    assert kv.num_bytes == 2 * 2 * 6 * 8 * _HEADS * _SIZE
+
+
+def test_attend_into_a_given_tensor_with_alibi():
+    kv = _cache()
+    batch = kv.append([kv.add()], [20])
+    key = torch.zeros(20, _HEADS, _SIZE)
+    value = torch.arange(20.0)[:, None, None].expand(20, _HEADS, _SIZE).contiguous()
+    kv.write(1, key, value, batch)
+    out = torch.empty(1, _HEADS, _SIZE)
+    slopes = torch.tensor([0.0, 1e4])  # all tokens alike, and the newest alone
+    assert kv.attend(1, torch.ones(1, _HEADS, _SIZE), batch, alibi_slopes=slopes, out=out) is out
+    torch.testing.assert_close(out[0, 0], torch.full((_SIZE,), 9.5))
+    torch.testing.assert_close(out[0, 1], torch.full((_SIZE,), 19.0))

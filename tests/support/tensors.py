@@ -1,0 +1,79 @@
+"""Tensors for tests: poison, gaps between elements, and comparison to the last byte."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+
+# A byte that makes NaN of every float dtype, fp8 in uint8 included, and -1 of every integer.
+POISON = 0xFF
+
+
+def poisoned(shape: tuple[int, ...], dtype: torch.dtype, device: str) -> torch.Tensor:
+    """A tensor that holds nothing but POISON."""
+    tensor = torch.empty(shape, dtype=dtype, device=device)
+    torch.empty(0, dtype=torch.uint8, device=device).set_(tensor.untyped_storage()).fill_(POISON)
+    return tensor
+
+
+def with_gaps(tensor: torch.Tensor, dim: int) -> torch.Tensor:
+    """An equal tensor that has a poisoned gap after every element of one dimension."""
+    shape = list(tensor.shape)
+    shape[dim] *= 2
+    wide = poisoned(tuple(shape), tensor.dtype, tensor.device.type)
+    view = wide[(slice(None),) * dim + (slice(None, None, 2),)]
+    bytes_of(view).copy_(bytes_of(tensor))
+    return view
+
+
+def longer(tensor: torch.Tensor, dim: int, extra: int) -> torch.Tensor:
+    """A tensor that continues in poison for `extra` elements of one dimension."""
+    shape = list(tensor.shape)
+    shape[dim] += extra
+    more = poisoned(tuple(shape), tensor.dtype, tensor.device.type)
+    bytes_of(more.narrow(dim, 0, tensor.shape[dim])).copy_(bytes_of(tensor))
+    return more
+
+
+def bytes_of(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor's memory as integers of its element's size: equal exactly when the bytes are."""
+    integers = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    return tensor.view(integers[tensor.element_size()])
+
+
+def snapshot(arguments: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """A copy of the whole memory behind each tensor, also of what lies between its elements."""
+    return {
+        name: _memory(value).clone()
+        for name, value in arguments.items()
+        if isinstance(value, torch.Tensor) and value.device.type != "meta"
+    }
+
+
+def changed(
+    before: Mapping[str, torch.Tensor], arguments: Mapping[str, Any], but: Collection[str] = ()
+) -> list[str]:
+    """The names of tensors whose memory is not that of the snapshot.
+
+    The elements of those named in `but` may have changed; what lies between them may not.
+    """
+    names = []
+    for name, old in before.items():
+        expected = old.clone()
+        for written in but:
+            tensor = arguments[written]
+            if tensor.untyped_storage().data_ptr() == _memory(arguments[name]).data_ptr():
+                integers = bytes_of(tensor)
+                elements = expected.view(integers.dtype)
+                place = (integers.shape, integers.stride(), integers.storage_offset())
+                elements.as_strided(*place).copy_(integers)
+        if not torch.equal(expected, _memory(arguments[name])):
+            names.append(name)
+    return names
+
+
+def _memory(tensor: torch.Tensor) -> torch.Tensor:
+    memory = torch.empty(0, dtype=torch.uint8, device=tensor.device)
+    return memory.set_(tensor.untyped_storage())
