@@ -7,6 +7,7 @@ import os
 import pytest
 import stablekv  # noqa: F401  (both libraries live in one process)
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
 
 LIBRARY = os.environ.get("STABLEKV_UNSTABLE_LIBRARY")
 pytestmark = pytest.mark.skipif(
@@ -42,12 +43,13 @@ def test_same_memory_same_shape(weak_ref_tensor, device, dtype):
 @pytest.mark.parametrize("device", ["cpu", CUDA])
 def test_does_not_keep_the_memory(weak_ref_tensor, device):
     tensor = torch.zeros(1000, device=device)
-    storage = tensor.untyped_storage()
-    holders = storage._use_count()
-    weak = weak_ref_tensor(tensor)
-    assert storage._use_count() == holders
-    assert weak.untyped_storage().data_ptr() == storage.data_ptr()
-    assert weak._base is None
+    memory = StorageWeakRef(tensor.untyped_storage())
+    weak, view = weak_ref_tensor(tensor), tensor[:]
+    del tensor
+    assert not memory.expired()
+    del view
+    assert memory.expired()
+    assert weak.shape == (1000,)
 
 
 @pytest.mark.parametrize("device", ["cpu", CUDA])
