@@ -243,6 +243,45 @@ int TestAllSkipped() {
   return 1;
 }
 
+// Copies the blocks of a cache into one whose blocks lie `stride` bytes apart.
+void SpreadBlocks(const std::vector<uint8_t>& cache, int64_t num_blocks, int64_t stride,
+                  const DeviceBytes& spread) {
+  const int64_t block = static_cast<int64_t>(cache.size()) / num_blocks;
+  for (int64_t b = 0; b < num_blocks; ++b) {
+    Must(cudaMemcpy(spread.As<uint8_t>() + b * stride, cache.data() + b * block, block,
+                    cudaMemcpyHostToDevice),
+         "copy of a block");
+  }
+}
+
+// Blocks so far apart that offsets need 64 bits.
+int TestFarBlocks() {
+  DecodeCase c;
+  c.cache = CacheType::kFp8E4M3;
+  c.lengths = {40};
+  const DecodeInput input(c);
+  const int64_t stride = (int64_t{1} << 31) + 16;
+  const size_t bytes = input.params.num_blocks * stride;
+  if (!HaveMemory("far blocks", 2 * bytes + (size_t{1} << 30))) return 0;
+  const DeviceBytes key_cache(bytes);
+  const DeviceBytes value_cache(bytes);
+  SpreadBlocks(input.key_cache, input.params.num_blocks, stride, key_cache);
+  SpreadBlocks(input.value_cache, input.params.num_blocks, stride, value_cache);
+  const DeviceInput device(c, input);
+  std::vector<std::vector<double>> answers;
+  std::vector<std::vector<double>> magnitudes;
+  input.AllAnswers(&answers, &magnitudes);
+  PagedAttentionParams params = input.params;
+  device.SetPointers(&params);
+  params.key_cache = key_cache.data();
+  params.value_cache = value_cache.data();
+  params.key_cache_block_stride = stride;
+  params.value_cache_block_stride = stride;
+  RunVersion(c, input, params, false, answers, magnitudes);
+  RunVersion(c, input, params, true, answers, magnitudes);
+  return 2;
+}
+
 void ExpectError(const Status& status, const std::string& what) {
   Expect(status.message().find(what) != std::string::npos,
          "'" + status.message() + "' names " + what);
@@ -272,6 +311,7 @@ int main(int argc, char** argv) {
   const bool quick = argc > 1 && std::strcmp(argv[1], "--quick") == 0;
   const std::vector<t::DecodeCase> cases = t::Cases(quick);
   for (const t::DecodeCase& c : cases) t::Run(c);
-  const int others = t::TestAllSkipped() + t::TestErrors();
+  int others = t::TestAllSkipped() + t::TestErrors();
+  if (!quick) others += t::TestFarBlocks();
   return t::Report("paged_attention_cuda_test", 2 * static_cast<int>(cases.size()) + others);
 }

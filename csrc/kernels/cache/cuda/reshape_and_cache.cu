@@ -108,7 +108,8 @@ __device__ void ReadTile(const TileArgs& args, const Tile& tile, float scale,
         uint4 vector;
         Source elements[kVector];
       } loaded;
-      loaded.vector = __ldg(reinterpret_cast<const uint4*>(source + token * token_stride + element));
+      const Source* from = source + token * token_stride + element;
+      loaded.vector = __ldg(reinterpret_cast<const uint4*>(from));
 #pragma unroll
       for (int e = 0; e < kVector; ++e) {
         row[element + e] = Store<kElement, kCache>(loaded.elements[e], scale);
@@ -159,8 +160,8 @@ __device__ void WriteTile(const TileArgs& args, const Tile& tile, Staging<Bits>&
   }
   for (int e = first; e < tile.num_elements; e += kRows) {
     const int64_t element = tile.first_element + e;
-    target[(element / params.x * params.block_size + offset) * params.x + element % params.x] =
-        row[e];
+    const int64_t chunk = element / params.x;
+    target[(chunk * params.block_size + offset) * params.x + element % params.x] = row[e];
   }
 }
 

@@ -1,4 +1,5 @@
 // reshape_and_cache on CUDA against an element-by-element host loop: all bytes of both caches.
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -30,14 +31,43 @@ std::string Describe(const Case& c) {
          (c.consecutive ? " prompt" : "");
 }
 
-// Elements, some of them special: NaN of both signs, infinities, zeros, subnormals, huge ones.
-std::vector<uint8_t> MakeSource(const Case& c, int64_t count, Random* random) {
+constexpr float kKeyScale = 0.0371f;
+constexpr float kValueScale = 3e-3f;
+
+// Elements whose fp8 is another when they are multiplied by 1 / scale: the quotient is halfway
+// between two fp8, and the product just beside.
+std::vector<float> Treacherous(const Case& c, float scale) {
+  std::vector<float> found;
+  if (c.cache == CacheType::kAuto) return found;
+  const std::vector<double> values = PositiveFp8(c.cache);
+  for (size_t i = 0; i + 1 < values.size(); ++i) {
+    const float middle = static_cast<float>((values[i] + values[i + 1]) / 2 * scale);
+    for (const float near : {std::nextafter(middle, 0.0f), middle, std::nextafter(middle, 1e9f)}) {
+      const float x = DecodeElement(c.element, EncodeElement(c.element, near));
+      if (EncodeFp8(c.cache, x / scale) != EncodeFp8(c.cache, x * (1.0f / scale))) {
+        found.push_back(x);
+      }
+    }
+  }
+  return found;
+}
+
+// Elements, some of them special: NaN of both signs, infinities, zeros, subnormals, huge ones and
+// treacherous ones.
+std::vector<uint8_t> MakeSource(const Case& c, int64_t count, float scale, Random* random) {
   const int64_t bytes = SizeOf(c.element);
   std::vector<uint8_t> source(count * bytes);
-  const float specials[] = {NAN, -NAN, INFINITY, -INFINITY, 0.0f, -0.0f, 1e-3f, -1e-6f, 6e4f};
+  std::vector<float> specials = Treacherous(c, scale);
+  // Only float32 is fine enough to hit a middle.
+  Expect(c.element != ElementType::kFloat32 || c.cache == CacheType::kAuto || !specials.empty(),
+         "there are treacherous numbers for scale " + std::to_string(scale));
+  for (const float x : {NAN, -NAN, INFINITY, -INFINITY, 0.0f, -0.0f, 1e-3f, -1e-6f, 6e4f}) {
+    specials.push_back(x);
+  }
   for (int64_t i = 0; i < count; ++i) {
-    const bool special = random->Below(16) == 0;
-    const float x = special ? specials[random->Below(9)] : random->Normal();
+    const bool special = random->Below(8) == 0;
+    const int64_t chosen = random->Below(static_cast<int64_t>(specials.size()));
+    const float x = special ? specials[chosen] : random->Normal();
     SetBits(&source, i, bytes, EncodeElement(c.element, x));
   }
   return source;
@@ -87,15 +117,17 @@ void Run(const Case& c) {
   p.value_cache_head_stride = c.head_size * c.block_size + 2 * c.padding;
   p.value_cache_block_stride = c.num_heads * p.value_cache_head_stride + c.padding;
 
-  const std::vector<uint8_t> key = MakeSource(c, c.num_tokens * p.key_token_stride, &random);
-  const std::vector<uint8_t> value = MakeSource(c, c.num_tokens * p.value_token_stride, &random);
+  const std::vector<uint8_t> key =
+      MakeSource(c, c.num_tokens * p.key_token_stride, kKeyScale, &random);
+  const std::vector<uint8_t> value =
+      MakeSource(c, c.num_tokens * p.value_token_stride, kValueScale, &random);
   std::vector<uint8_t> key_cache(p.num_blocks * p.key_cache_block_stride * cache_bytes);
   std::vector<uint8_t> value_cache(p.num_blocks * p.value_cache_block_stride * cache_bytes);
   for (uint8_t& byte : key_cache) byte = static_cast<uint8_t>(random.Next());
   for (uint8_t& byte : value_cache) byte = static_cast<uint8_t>(random.Next());
   const int64_t num_slots = p.num_blocks * p.block_size;
   const std::vector<int64_t> slots = MakeSlots(c, num_slots, &random);
-  const std::vector<float> scales = {0.0371f, 3e-3f};
+  const std::vector<float> scales = {kKeyScale, kValueScale};
 
   const DeviceBytes device_key(key, c.misalign * element_bytes);
   const DeviceBytes device_value(value, c.misalign * element_bytes);
@@ -165,6 +197,60 @@ std::vector<Case> Cases() {
   return cases;
 }
 
+// Blocks so far apart that offsets need 64 bits: the same bytes as with blocks side by side.
+int TestFarBlocks() {
+  constexpr int64_t kTokens = 48;
+  constexpr int64_t kBlock = 16 * 64;  // block_size 16, one head of 64
+  constexpr int64_t kFar = (int64_t{1} << 31) + 16;
+  if (!HaveMemory("far blocks", size_t{7} << 31)) return 0;
+  Random random(5);
+  std::vector<float> source(kTokens * 64);
+  for (float& x : source) x = random.Normal();
+  std::vector<int64_t> slots(kTokens);
+  for (int64_t i = 0; i < kTokens; ++i) slots[i] = kTokens - 1 - i;
+  const DeviceBytes device_source(source);
+  const DeviceBytes device_slots(slots);
+  const DeviceBytes scale(std::vector<float>{0.5f});
+  const DeviceBytes near_keys(3 * kBlock);
+  const DeviceBytes near_values(3 * kBlock);
+  const DeviceBytes far_keys(3 * kFar);
+  const DeviceBytes far_values(3 * kFar);
+
+  ReshapeAndCacheParams p = {};
+  p.key = p.value = device_source.data();
+  p.slot_mapping = device_slots.As<int64_t>();
+  p.k_scale = p.v_scale = scale.As<float>();
+  p.num_tokens = kTokens;
+  p.num_blocks = 3;
+  p.num_heads = 1;
+  p.head_size = 64;
+  p.block_size = 16;
+  p.x = 16;
+  p.key_token_stride = p.value_token_stride = p.key_head_stride = p.value_head_stride = 64;
+  p.key_cache_head_stride = p.value_cache_head_stride = kBlock;
+  p.cache = CacheType::kFp8E4M3;
+  for (const bool far : {false, true}) {
+    p.key_cache = far ? far_keys.data() : near_keys.data();
+    p.value_cache = far ? far_values.data() : near_values.data();
+    p.key_cache_block_stride = p.value_cache_block_stride = far ? kFar : kBlock;
+    const Status status = ReshapeAndCacheCuda(p, nullptr);
+    Expect(status.ok(), "far blocks: " + status.message());
+  }
+  const std::vector<uint8_t> want[] = {near_keys.Read(), near_values.Read()};
+  const DeviceBytes* far[] = {&far_keys, &far_values};
+  for (int k = 0; k < 2; ++k) {
+    for (int64_t b = 0; b < 3; ++b) {
+      std::vector<uint8_t> got(kBlock);
+      Must(cudaMemcpy(got.data(), far[k]->As<uint8_t>() + b * kFar, kBlock,
+                      cudaMemcpyDeviceToHost),
+           "copy of a block");
+      Expect(std::equal(got.begin(), got.end(), want[k].begin() + b * kBlock),
+             "far block " + std::to_string(b) + " differs");
+    }
+  }
+  return 1;
+}
+
 }  // namespace
 }  // namespace stablekv::testing
 
@@ -173,5 +259,6 @@ int main() {
   if (!t::HaveDevice("reshape_and_cache_cuda_test")) return 0;
   const std::vector<t::Case> cases = t::Cases();
   for (const t::Case& c : cases) t::Run(c);
-  return t::Report("reshape_and_cache_cuda_test", static_cast<int>(cases.size()));
+  const int others = t::TestFarBlocks();
+  return t::Report("reshape_and_cache_cuda_test", static_cast<int>(cases.size()) + others);
 }

@@ -51,6 +51,17 @@ inline bool HaveDevice(const char* test) {
   return false;
 }
 
+// Whether `bytes` bytes of device memory are free. If not, prints why the part is skipped.
+inline bool HaveMemory(const char* part, size_t bytes) {
+  size_t free = 0;
+  size_t total = 0;
+  Must(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+  if (free > bytes) return true;
+  std::printf("SKIPPED %s: needs %zu MiB of device memory, %zu are free\n", part, bytes >> 20,
+              free >> 20);
+  return false;
+}
+
 // The exit code of a test that ran `cases` cases.
 inline int Report(const char* test, int cases) {
   Must(cudaDeviceSynchronize(), "last synchronisation");
