@@ -5,9 +5,8 @@ import stablekv
 import torch
 from stablekv import layouts
 
-from tests.support import attention, cache
+from tests.support import attention
 from tests.support.attention import AttentionCase
-from tests.support.cache import CacheCase
 from tests.support.contract import Variant
 from tests.support.devices import each_device
 from tests.support.operators import OPERATORS
@@ -38,12 +37,7 @@ def test_opcheck(operator, variant, device):
 @pytest.mark.parametrize("operator", OPERATORS, ids=str)
 def test_opcheck_of_empty_input(operator, device):
     overload = getattr(getattr(torch.ops, operator.namespace), operator.name).default
-    if operator.name == "reshape_and_cache":
-        arguments = cache.arguments_of(CacheCase(slots=()), device)
-    else:
-        arguments = attention.arguments_of(AttentionCase(seq_lens=(), max_seq_len=1), device)
-        if operator.name == "paged_attention_v2":
-            arguments = attention.with_scratch(arguments)
+    arguments = operator.build_empty(device)
     torch.library.opcheck(overload, tuple(arguments.values()))
 
 

@@ -39,6 +39,9 @@ _DTYPES = (
 ELEMENT = "element"  # the dtype of queries and keys of the call
 CACHE = "cache"  # what the call's kv_cache_dtype stores
 
+# A dtype, one of several, or one of the words above.
+Accepted = torch.dtype | tuple[torch.dtype, ...] | str
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -50,10 +53,12 @@ class Variant:
     def __str__(self) -> str:
         return f"{layouts.dtype_name(self.dtype)}-{self.kv_cache_dtype}"
 
-    def accepts(self, dtype: torch.dtype | str) -> tuple[torch.dtype, ...]:
+    def accepts(self, dtype: Accepted) -> tuple[torch.dtype, ...]:
         """The dtypes that a row's `dtype` stands for in this call."""
         if isinstance(dtype, torch.dtype):
             return (dtype,)
+        if isinstance(dtype, tuple):
+            return dtype
         if dtype == CACHE and layouts.is_fp8(self.kv_cache_dtype):
             return (torch.uint8, layouts.FP8_FORMATS[self.kv_cache_dtype])
         return (self.dtype,)
@@ -78,7 +83,7 @@ class Row:
 
     name: str
     dims: str
-    dtype: torch.dtype | str
+    dtype: Accepted
     gaps: int = 0  # dimensions, from the first on, that may have gaps
     written: bool = False
     or_more: bool = False
@@ -108,15 +113,22 @@ class Operator:
     build: Callable[[Variant, str], Arguments]  # with every dimension of size 2 or more
     call: Callable[..., None]
     check: Callable[[Arguments], object]
+    build_empty: Callable[[str], Arguments]  # a good call of no tokens, on a device
     refusals: tuple[Refusal, ...] = ()  # those that do not follow from rows
 
     def __str__(self) -> str:
         return self.name
 
 
+def rows_of(operator: Operator, variant: Variant) -> list[Row]:
+    """The rows of those tensors that a call has; the rest are optional, and None."""
+    arguments = operator.build(variant, "cpu")
+    return [row for row in operator.rows if arguments[row.name] is not None]
+
+
 def refusals(operator: Operator, variant: Variant) -> Iterator[Refusal]:
     """The bad calls that follow from the rows, for one choice of dtypes."""
-    for row in operator.rows:
+    for row in rows_of(operator, variant):
         for dtype in _DTYPES:
             if dtype not in variant.accepts(row.dtype):
                 label = f"{row.name}-is-{str(dtype).removeprefix('torch.')}"
@@ -151,7 +163,7 @@ def _bad_shapes(operator: Operator, row: Row) -> Iterator[Refusal]:
 def variations(operator: Operator, variant: Variant) -> Iterator[tuple[str, Change]]:
     """The good calls that follow from the rows, for one choice of dtypes."""
     yield "plain", lambda arguments: None
-    for row in operator.rows:
+    for row in rows_of(operator, variant):
         for dtype in variant.accepts(row.dtype)[1:]:
             label = f"{row.name}-is-{str(dtype).removeprefix('torch.')}"
             yield label, _changed(row.name, lambda tensor, dtype=dtype: tensor.view(dtype))

@@ -9,6 +9,7 @@ import torch
 from stablekv import layouts
 
 from tests.support import attention, cache
+from tests.support.changes import alias, assign, put, view_of, wrong_kv_cache_dtypes
 from tests.support.contract import (
     CACHE,
     ELEMENT,
@@ -19,38 +20,6 @@ from tests.support.contract import (
     Row,
     Variant,
 )
-
-_BAD_KV_CACHE_DTYPES = ("", "half", "float32", "fp4", "FP8", "fp8 ", "nvfp4", "fp8_ds_mla")
-
-
-def _set(**values: object) -> Change:
-    def change(arguments: Arguments) -> None:
-        arguments.update(values)
-
-    return change
-
-
-def _put(name: str, place: tuple[int, ...], value: int) -> Change:
-    """Writes one value into a tensor argument."""
-
-    def change(arguments: Arguments) -> None:
-        arguments[name][place] = value
-
-    return change
-
-
-def _wrong_kv_cache_dtypes(source: str) -> tuple[Refusal, ...]:
-    unknown = tuple(
-        Refusal(f"kv_cache_dtype-{text or 'empty'}", ("kv_cache_dtype",), _set(kv_cache_dtype=text))
-        for text in _BAD_KV_CACHE_DTYPES
-    )
-    return (
-        *unknown,
-        Refusal("fp8-in-a-plain-cache", ("key_cache",), _set(kv_cache_dtype="fp8")),
-        Refusal("float16-for-float32", (source,), _set(kv_cache_dtype="float16")),
-        Refusal("bfloat16-for-float32", (source,), _set(kv_cache_dtype="bfloat16")),
-    )
-
 
 # ---- paged attention
 
@@ -97,6 +66,10 @@ def _build_v2(variant: Variant, device: str) -> Arguments:
     return attention.with_scratch(_build_v1(variant, device))
 
 
+def _build_empty_v1(device: str) -> Arguments:
+    return attention.arguments_of(attention.AttentionCase(seq_lens=(), max_seq_len=1), device)
+
+
 def _head_size(size: int) -> Change:
     def change(arguments: Arguments) -> None:
         case = dataclasses.replace(_ATTENTION_CASE, head_size=size)
@@ -114,48 +87,41 @@ def _head_size_without_chunks(arguments: Arguments) -> None:
     arguments["kv_cache_dtype"] = "fp8"
 
 
-def _alias(name: str, of: str) -> Change:
-    def change(arguments: Arguments) -> None:
-        arguments[name] = arguments[of]
-
-    return change
-
-
 def _block_sparse(argument: str, **wrong: int) -> Refusal:
     values = {f"blocksparse_{n}" if n != "tp_rank" else n: v for n, v in wrong.items()}
     label = "-".join(f"{n}-{v}" for n, v in wrong.items())
-    return Refusal(label, (argument,), _set(blocksparse_vert_stride=2, **values))
+    return Refusal(label, (argument,), assign(blocksparse_vert_stride=2, **values))
 
 
 _ATTENTION_REFUSALS = (
     *(Refusal(f"head_size-{n}", ("query",), _head_size(n)) for n in (16, 48, 320)),
     Refusal("head_size-120-in-fp8", ("query",), _head_size_without_chunks),
-    *(Refusal(f"block_size-{n}", ("block_size",), _set(block_size=n)) for n in (-16, 0, 12, 64)),
-    Refusal("block_size-not-the-cache's", ("key_cache",), _set(block_size=32, max_seq_len=600)),
-    *(Refusal(f"num_kv_heads-{n}", ("num_kv_heads",), _set(num_kv_heads=n)) for n in (-2, 0, 4)),
-    Refusal("num_kv_heads-not-the-cache's", ("key_cache",), _set(num_kv_heads=3)),
-    *(Refusal(f"max_seq_len-{n}", ("max_seq_len",), _set(max_seq_len=n)) for n in (-1, 2**31)),
-    Refusal("block_tables-too-short", ("block_tables",), _set(max_seq_len=609)),
-    Refusal("out-is-query", ("out",), _alias("out", "query")),
+    *(Refusal(f"block_size-{n}", ("block_size",), assign(block_size=n)) for n in (-16, 0, 12, 64)),
+    Refusal("block_size-not-the-cache's", ("key_cache",), assign(block_size=32, max_seq_len=600)),
+    *(Refusal(f"num_kv_heads-{n}", ("num_kv_heads",), assign(num_kv_heads=n)) for n in (-2, 0, 4)),
+    Refusal("num_kv_heads-not-the-cache's", ("key_cache",), assign(num_kv_heads=3)),
+    *(Refusal(f"max_seq_len-{n}", ("max_seq_len",), assign(max_seq_len=n)) for n in (-1, 2**31)),
+    Refusal("block_tables-too-short", ("block_tables",), assign(max_seq_len=609)),
+    Refusal("out-is-query", ("out",), alias("out", "query")),
     _block_sparse("blocksparse_block_size", block_size=0),
     _block_sparse("blocksparse_block_size", block_size=-64),
     _block_sparse("blocksparse_local_blocks", local_blocks=-1),
     _block_sparse("tp_rank", tp_rank=-1),
     _block_sparse("blocksparse_head_sliding_step", head_sliding_step=2**62),
     _block_sparse("blocksparse_head_sliding_step", head_sliding_step=-(2**63)),
-    Refusal("max_seq_len-too-small", ("seq_lens",), _set(max_seq_len=44), only_cpu=True),
-    Refusal("seq_lens-negative", ("seq_lens",), _put("seq_lens", (0,), -1), only_cpu=True),
-    Refusal("seq_lens-too-large", ("seq_lens",), _put("seq_lens", (0,), 601), only_cpu=True),
+    Refusal("max_seq_len-too-small", ("seq_lens",), assign(max_seq_len=44), only_cpu=True),
+    Refusal("seq_lens-negative", ("seq_lens",), put("seq_lens", (0,), -1), only_cpu=True),
+    Refusal("seq_lens-too-large", ("seq_lens",), put("seq_lens", (0,), 601), only_cpu=True),
     *(
-        Refusal(f"block-{n}", ("block_tables",), _put("block_tables", (1, 2), n), only_cpu=True)
+        Refusal(f"block-{n}", ("block_tables",), put("block_tables", (1, 2), n), only_cpu=True)
         for n in (-1, 8, 2**31 - 1)
     ),
-    *_wrong_kv_cache_dtypes("query"),
+    *wrong_kv_cache_dtypes("query", "key_cache"),
 )
 
 _SCRATCH_REFUSALS = (
-    Refusal("exp_sums-is-max_logits", ("exp_sums",), _alias("max_logits", "exp_sums")),
-    Refusal("tmp_out-is-exp_sums", ("tmp_out",), _alias("exp_sums", "tmp_out")),
+    Refusal("exp_sums-is-max_logits", ("exp_sums",), alias("max_logits", "exp_sums")),
+    Refusal("tmp_out-is-exp_sums", ("tmp_out",), alias("exp_sums", "tmp_out")),
 )
 
 PAGED_ATTENTION_V1 = Operator(
@@ -165,6 +131,7 @@ PAGED_ATTENTION_V1 = Operator(
     build=_build_v1,
     call=stablekv.paged_attention_v1,
     check=lambda arguments: attention.check("v1", arguments),
+    build_empty=_build_empty_v1,
     refusals=_ATTENTION_REFUSALS,
 )
 
@@ -175,6 +142,7 @@ PAGED_ATTENTION_V2 = Operator(
     build=_build_v2,
     call=stablekv.paged_attention_v2,
     check=lambda arguments: attention.check("v2", arguments),
+    build_empty=lambda device: attention.with_scratch(_build_empty_v1(device)),
     refusals=(*_ATTENTION_REFUSALS, *_SCRATCH_REFUSALS),
 )
 
@@ -200,16 +168,6 @@ def _build_cache(variant: Variant, device: str) -> Arguments:
     return cache.arguments_of(case, device)
 
 
-def _view_of(name: str, of: str) -> Change:
-    """Replaces a tensor by one of its shape in the memory of another."""
-
-    def change(arguments: Arguments) -> None:
-        shape = arguments[name].shape
-        arguments[name] = arguments[of].flatten()[: shape.numel()].view(shape)
-
-    return change
-
-
 _SLOTS = _CACHE_CASE.num_blocks * _CACHE_CASE.block_size
 
 RESHAPE_AND_CACHE = Operator(
@@ -219,15 +177,16 @@ RESHAPE_AND_CACHE = Operator(
     build=_build_cache,
     call=stablekv.reshape_and_cache,
     check=cache.check,
+    build_empty=lambda device: cache.arguments_of(cache.CacheCase(slots=()), device),
     refusals=(
         *(
-            Refusal(f"slot-{n}", ("slot_mapping",), _put("slot_mapping", (4,), n), only_cpu=True)
+            Refusal(f"slot-{n}", ("slot_mapping",), put("slot_mapping", (4,), n), only_cpu=True)
             for n in (_SLOTS, _SLOTS + 1, 2**40, 2**63 - 1)
         ),
-        Refusal("value_cache-is-key_cache", ("key_cache",), _view_of("value_cache", "key_cache")),
-        Refusal("key-in-key_cache", ("key_cache",), _view_of("key", "key_cache")),
-        Refusal("value-in-value_cache", ("value_cache",), _view_of("value", "value_cache")),
-        *_wrong_kv_cache_dtypes("key"),
+        Refusal("value_cache-is-key_cache", ("key_cache",), view_of("value_cache", "key_cache")),
+        Refusal("key-in-key_cache", ("key_cache",), view_of("key", "key_cache")),
+        Refusal("value-in-value_cache", ("value_cache",), view_of("value", "value_cache")),
+        *wrong_kv_cache_dtypes("key", "key_cache"),
     ),
 )
 
