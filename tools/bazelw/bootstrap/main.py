@@ -1,136 +1,106 @@
-"""Makes a private Bazel from Debian's packages in a folder of the user's, without root."""
+"""Makes a private Bazel in a folder of the user's, once, whoever else is asking for it too."""
 
 import argparse
+import errno
 import fcntl
-import os
-import re
 import shutil
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import relocate
-import run
-from archive import Archive
+import folders
+import recipe
 from report import StepError, megabytes, say
 
-_PACKAGES = ["bazel-bootstrap", "patchelf"]
-# By code name: these suites keep their name, and their Bazel, when Debian makes a release.
-_SUITES = ["forky", "sid"]
-# Parts of the closure that Bazel does not need to run: compilers, scripting languages, the JDK.
-_UNNEEDED = re.compile(
-    r"""default-jdk-headless | openjdk-.*-jdk-headless | java-common | ca-certificates-java
-    | build-essential | make | patch | .*-dev | .*-dev-bin | (gcc|g\+\+|cpp)(-.*)? | binutils.*
-    | lib(asan|lsan|tsan|ubsan|hwasan|itm|quadmath|gomp|cc1|mpc|mpfr|isl|gmp|ctf|gprofng|sframe).*
-    | libbinutils | linux-libc-dev | perl.* | libperl.* | (lib)?python.* | libsqlite3.*
-    | dpkg.* | libdpkg-perl | debconf | util-linux | libpam.* | openssl | xz-utils | bzip2 | unzip
-    | tzdata | media-types | netbase | libreadline.* | readline-common""",
-    re.VERBOSE,
-)
-_RULES = {
-    "rules_cc": "rules/cc",
-    "rules_java": "rules/java",
-    "rules_python": "rules/python",
-    "rules_license": "rules/license",
-    "rules_proto": "rules/proto",
-    "bazel_skylib": "tools/skylib",
-    "bazel_features": "tools/features",
-    "platforms": "tools/platforms",
-}
+# Bazel's own code for "local environmental issue": no build was tried.
+_EXIT_FAILED = 36
+_EXIT_INTERRUPTED = 130
+_ROOM = 900 * 10**6  # bytes: the packages and, beside them, what they unpack to
 
 
-def _quote(value: str) -> str:
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    with open(folder / "lock", "a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another bazelw is making the private Bazel: waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
-def _write_rc(tree: Path, prefix: Path) -> None:
-    base = prefix / "usr/share/bazel"
-    jre = relocate.find_one(tree, "usr/lib/jvm/*/bin/java", "Java runtime").parent.parent
-    lines = [
-        "startup " + _quote(f"--install_base={base}"),
-        "startup --trust_install_base",
-        "startup " + _quote(f"--server_javabase={prefix / jre.relative_to(tree)}"),
-    ]
-    # What the default WORKSPACE would otherwise download.
-    for name, folder in _RULES.items():
-        if not (tree / "usr/share/bazel" / folder).is_dir():
-            raise StepError(f"the packages hold no {folder}, wanted for @{name}")
-        lines.append("common " + _quote(f"--override_repository={name}={base / folder}"))
-    (tree / "bazelrc").write_text("\n".join(lines) + "\n")
+def _check_place(prefix: Path) -> None:
+    if Path("/tmp") in prefix.resolve().parents:
+        raise StepError(
+            f"{prefix} lies under /tmp, which Bazel's sandbox hides from the programs it starts,\n"
+            "its own among them: set XDG_CACHE_HOME to a folder elsewhere"
+        )
 
 
-def _choose(archive: Archive, major: str) -> str:
-    """Selects the first mirror and suite with a Bazel of this major version."""
-    mirrors = archive.mirrors()
-    if not mirrors:
-        raise StepError("apt knows no Debian mirror: nothing in /etc/apt names one")
-    tried = []
-    for mirror in mirrors:
-        for suite in _SUITES:
-            complaint = archive.select(mirror, suite)
-            version = None if complaint else archive.candidate(_PACKAGES[0])
-            if version and version.startswith(f"{major}."):
-                return f"{version} from Debian {suite}"
-            tried.append(f"  {mirror} {suite}: {complaint or version or 'no such package'}")
-    raise StepError(
-        f"no {_PACKAGES[0]} {major}.x was found, but:\n" + "\n".join(tried)
-    )
+def _check_machine(folder: Path) -> None:
+    """Refuses at once what would fail later."""
+    if sys.version_info < (3, 11):
+        raise StepError(f"python 3.11 or later is needed, {sys.executable} is older")
+    for tool in ("apt-get", "apt-cache", "dpkg", "dpkg-deb"):
+        if shutil.which(tool) is None:
+            raise StepError(f"{tool} is not on PATH; it is made from Debian's packages, with apt")
+    free = shutil.disk_usage(folder).free
+    if free < _ROOM:
+        raise StepError(f"{folder} has {megabytes(free)} free, wanted {megabytes(_ROOM)}")
 
 
-def _make(version: str, prefix: Path) -> None:
-    home = prefix.parent / "download"
-    tree = prefix.with_name(prefix.name + ".partial")
-    say("1/4 reading the package index (10 MB)")
-    archive = Archive(home)
-    major = version.partition(".")[0]
-    say(f"    Bazel {_choose(archive, major)}")
-    names = [n for n in archive.closure(_PACKAGES) if not _UNNEEDED.fullmatch(n)]
-    say("2/4 packages")
-    packages = archive.fetch(names)
-    say(f"3/4 unpacking {len(packages)} packages")
-    shutil.rmtree(tree, ignore_errors=True)
-    tree.mkdir()
-    relocate.unpack(packages, tree)
-    say("4/4 fitting them to this folder")
-    relocate.make_links_relative(tree)
-    relocate.patch_programs(tree, prefix)
-    relocate.write_class_path(tree, prefix)
-    _write_rc(tree, prefix)
-    (tree / "ready").write_text("")
-    tree.rename(prefix)
-    shutil.rmtree(home, ignore_errors=True)
+def _clean(prefix: Path) -> None:
+    """Removes what an interrupted run left; called under the lock, so nobody is using it."""
+    for left in [*prefix.parent.glob("*.partial"), prefix]:
+        if left.exists():
+            folders.remove(left)
 
 
-def main() -> int:
+def _mention_older(prefix: Path) -> None:
+    older = [str(p.parent) for p in prefix.parent.glob("*/ready") if p.parent != prefix]
+    if older:
+        say("no longer used by this checkout, you may delete: " + " ".join(older))
+
+
+def main() -> None:
+    """Runs the command line: --version 7.7.1 --prefix FOLDER."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--version", required=True)
     parser.add_argument("--prefix", type=Path, required=True)
     flags = parser.parse_args()
     start = time.monotonic()
-    flags.prefix.parent.mkdir(parents=True, exist_ok=True)
-    with open(flags.prefix.parent / "lock", "a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another bazelw is making the private Bazel; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        if (flags.prefix / "ready").exists():
-            return 0
-        say(f"no Bazel 7 on PATH: making a private one in {flags.prefix}")
-        _make(flags.version, flags.prefix)
+    prefix: Path = flags.prefix
+    _check_place(prefix)
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(prefix.parent):
+        if (prefix / "ready").exists():
+            return
+        say(f"no Bazel 7 on PATH: making a private one in {prefix}")
+        _clean(prefix)
+        _check_machine(prefix.parent)
+        recipe.make(flags.version, prefix)
+        _mention_older(prefix)
     say(f"done in {time.monotonic() - start:.0f} s")
-    return 0
+
+
+def _explain(error: StepError | OSError) -> str:
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{error}: set XDG_CACHE_HOME to a folder that can be written to"
+    return str(error)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     try:
-        sys.exit(main())
-    except StepError as error:
-        say(f"no private Bazel: {error}")
-        say("a bazel or bazelisk on PATH (7.x) is used instead, if you install one")
-        sys.exit(1)
+        main()
+    except (StepError, OSError) as error:
+        say(f"cannot make a private Bazel: {_explain(error)}")
+        say("a bazel 7 or a bazelisk on PATH, or one named in STABLEKV_BAZEL, is used instead")
+        sys.exit(_EXIT_FAILED)
     except KeyboardInterrupt:
-        say("interrupted; what was fetched is kept for the next run")
-        sys.exit(130)
+        say("interrupted; fetched packages are kept, and used by the next run")
+        sys.exit(_EXIT_INTERRUPTED)

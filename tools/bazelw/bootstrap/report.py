@@ -25,18 +25,20 @@ class Progress:
         self._what = what
         self._total = max(total, 1)
         self._live = sys.stderr.isatty()
-        self._tenth = 0
+        self._shown = -1
         self._drawn = 0.0
 
     def update(self, done: int, note: str) -> None:
         """Shows that `done` of the total is reached; `note` says it in the user's units."""
         percent = min(100, 100 * done // self._total)
-        line = f"bazelw:   {self._what} {percent:3d} %  {note}"
+        line = f"bazelw:       {self._what} {percent:3d} %  {note}"
         if self._live:
-            if percent < 100 and time.monotonic() - self._drawn < 0.1:
+            now = time.monotonic()
+            if percent == self._shown and now - self._drawn < 0.2:
                 return
-            self._drawn = time.monotonic()
-            print(f"\r{line}\x1b[K", end="\n" if percent == 100 else "", file=sys.stderr, flush=True)
-        elif percent // 10 > self._tenth:
-            self._tenth = percent // 10
+            self._drawn = now
+            end = "\n" if percent == 100 and percent != self._shown else ""
+            print(f"\r{line}\x1b[K", end=end, file=sys.stderr, flush=True)
+        elif percent // 10 > max(self._shown, 0) // 10:
             print(line, file=sys.stderr, flush=True)
+        self._shown = max(self._shown, percent)
