@@ -121,12 +121,14 @@ class _Stream:
         print(
             f"{statistics.num_tokens} tokens in {seconds:.2f} s: "
             f"{statistics.num_tokens / seconds:.1f} tokens/s; "
-            f"the first after {wait:.2f} s, {mean:.1f} sequences in a decode step on average"
+            f"the first after {wait:.2f} s, {mean:.1f} sequences in a decode step on average",
+            flush=True,
         )
         print(
             f"blocks used: {statistics.peak_blocks} at the peak, of a pool of {kv.num_blocks} "
             f"({kv.block_size} tokens each, {kv.num_bytes / 2**20:.1f} MiB in all); "
-            f"{kv.num_used_blocks} now"
+            f"{kv.num_used_blocks} now",
+            flush=True,
         )
 
 
