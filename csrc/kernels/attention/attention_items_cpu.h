@@ -60,22 +60,33 @@ class AttentionItems {
     }
   }
 
-  // The blocks of `item` that `head` attends to.
-  static void ListBlocks(const AttentionPlan& plan, const Item& item, int64_t head,
-                         BlockList* list) {
+  // The blocks of `item` that `head` attends to; `places` is room for them.
+  static BlockList ListBlocks(const AttentionPlan& plan, const Item& item, int64_t head,
+                              int32_t* places) {
     const PagedAttentionParams& params = plan.params;
     const int64_t length = params.seq_lens[item.seq];
     const int64_t begin = item.partition * kPartitionSize;
     const int64_t end = length - begin < kPartitionSize ? length : begin + kPartitionSize;
     const int64_t last = (end - 1) / params.block_size;
-    list->table = params.block_tables + item.seq * params.block_tables_stride;
-    list->count = 0;
-    list->last_tokens = params.block_size;
+    BlockList list{params.block_tables + item.seq * params.block_tables_stride, item.kv_head,
+                   places, 0, params.block_size};
     for (int64_t block = begin / params.block_size; block <= last; ++block) {
       if (!AttendsTo(plan, item.seq, head, block)) continue;
-      list->places[list->count++] = static_cast<int32_t>(block);
-      if (block == last) list->last_tokens = end - last * params.block_size;
+      places[list.count++] = static_cast<int32_t>(block);
+      if (block == last) list.last_tokens = end - last * params.block_size;
     }
+    return list;
+  }
+
+  // Its blocks [first, first + tile_blocks), or those of them that there are.
+  static BlockList Tile(const AttentionPlan& plan, BlockList blocks, int64_t first) {
+    blocks.places += first;
+    blocks.count -= first;
+    if (blocks.count > plan.tile_blocks) {
+      blocks.count = plan.tile_blocks;
+      blocks.last_tokens = plan.params.block_size;
+    }
+    return blocks;
   }
 
   static void RunItem(const AttentionPlan& plan, int64_t index, const Item& item,
@@ -84,54 +95,89 @@ class AttentionItems {
     // Heads that attend to different blocks cannot share a pass: a NaN in a block must not reach
     // the heads that skip it.
     const int64_t most = plan.sparse_by_head ? 1 : kPassHeads;
-    BlockList blocks;
-    BlockList next_blocks;
-    if (next != nullptr) ListBlocks(plan, *next, next->kv_head * plan.group, &next_blocks);
+    int32_t places[kMaxPartitionBlocks];
+    int32_t next_places[kMaxPartitionBlocks];
+    BlockList after{};  // what is read when this item is done
+    if (next != nullptr) {
+      after = Tile(plan, ListBlocks(plan, *next, next->kv_head * plan.group, next_places), 0);
+    }
     AttentionSums sums;
     for (int64_t g = 0; g < plan.group; g += most) {
       const int64_t heads = plan.group - g < most ? plan.group - g : most;
-      const bool last = g + heads == plan.group;
-      ListBlocks(plan, item, first_head + g, &blocks);
-      if (blocks.count > 0) {
-        AttentionPass<Vec> pass(plan, item.seq, item.kv_head);
-        RunPass(plan, &pass, first_head + g, heads, blocks,
-                last && next != nullptr ? &next_blocks : nullptr, &sums);
-      }
+      const BlockList blocks = ListBlocks(plan, item, first_head + g, places);
+      const BlockList nothing{};
+      RunTiles(plan, item.seq, first_head + g, heads, blocks,
+               g + heads == plan.group ? after : nothing, &sums);
       for (int64_t h = 0; h < heads; ++h) {
-        if (blocks.count == 0) {
-          sums.max[h] = kMinusInfinity;
-          sums.sum[h] = 0;
-          for (int64_t d = 0; d < plan.params.head_size; ++d) {
-            sums.out[h * plan.params.head_size + d] = 0;
-          }
-        }
-        float* const out = sums.out + h * plan.params.head_size;
-        if (plan.scratch != nullptr) {
-          FillScratch(plan, item, first_head + g + h, sums.max[h], sums.sum[h], out);
-        }
-        if (NumPartitions(plan, item.seq) == 1) {
-          WriteOut(plan, item.seq, first_head + g + h, sums.sum[h], out);
-        } else {
-          WritePartial(plan, index * plan.group + g + h, sums.max[h], sums.sum[h], out);
-        }
+        WriteSums(plan, index, item, g + h, sums.max[h], sums.sum[h],
+                  sums.out + h * plan.params.head_size);
       }
     }
   }
 
-  static void RunPass(const AttentionPlan& plan, AttentionPass<Vec>* pass, int64_t head,
-                      int64_t heads, const BlockList& blocks, const BlockList* next,
-                      AttentionSums* sums) {
+  static void RunTiles(const AttentionPlan& plan, int64_t seq, int64_t head, int64_t heads,
+                       const BlockList& blocks, const BlockList& after, AttentionSums* sums) {
+    if (blocks.count == 0) return Clear(heads, plan.params.head_size, sums);
+    AttentionSums tile_sums;
+    for (int64_t first = 0; first < blocks.count; first += plan.tile_blocks) {
+      const int64_t second = first + plan.tile_blocks;
+      RunPass(plan, seq, head, heads, Tile(plan, blocks, first),
+              second < blocks.count ? Tile(plan, blocks, second) : after,
+              first == 0 ? sums : &tile_sums);
+      if (first > 0) Merge(heads, plan.params.head_size, tile_sums, sums);
+    }
+  }
+
+  static void Clear(int64_t heads, int64_t head_size, AttentionSums* sums) {
+    for (int64_t h = 0; h < heads; ++h) {
+      sums->max[h] = kMinusInfinity;
+      sums->sum[h] = 0;
+    }
+    for (int64_t i = 0; i < heads * head_size; ++i) sums->out[i] = 0;
+  }
+
+  // Adds `from`, brought to the larger of the two maxima, to `to`.
+  static void Merge(int64_t heads, int64_t head_size, const AttentionSums& from,
+                    AttentionSums* to) {
+    for (int64_t h = 0; h < heads; ++h) {
+      const float max = from.max[h] > to->max[h] ? from.max[h] : to->max[h];
+      const float base = max == kMinusInfinity ? 0 : max;
+      const float from_scale = Softmax::ExpOne(from.max[h] - base);
+      const float to_scale = Softmax::ExpOne(to->max[h] - base);
+      to->max[h] = max;
+      to->sum[h] = to->sum[h] * to_scale + from.sum[h] * from_scale;
+      float* const out = to->out + h * head_size;
+      for (int64_t d = 0; d < head_size; ++d) {
+        out[d] = out[d] * to_scale + from.out[h * head_size + d] * from_scale;
+      }
+    }
+  }
+
+  static void RunPass(const AttentionPlan& plan, int64_t seq, int64_t head, int64_t heads,
+                      const BlockList& blocks, const BlockList& next, AttentionSums* sums) {
+    AttentionPass<Vec> pass(plan);
     switch (plan.cache_format) {
       case VecFormat::kFloat32:
-        return pass->template Run<VecFormat::kFloat32>(head, heads, blocks, next, sums);
+        return pass.template Run<VecFormat::kFloat32>(seq, head, heads, blocks, next, sums);
       case VecFormat::kFloat16:
-        return pass->template Run<VecFormat::kFloat16>(head, heads, blocks, next, sums);
+        return pass.template Run<VecFormat::kFloat16>(seq, head, heads, blocks, next, sums);
       case VecFormat::kBFloat16:
-        return pass->template Run<VecFormat::kBFloat16>(head, heads, blocks, next, sums);
+        return pass.template Run<VecFormat::kBFloat16>(seq, head, heads, blocks, next, sums);
       case VecFormat::kFp8E4M3:
-        return pass->template Run<VecFormat::kFp8E4M3>(head, heads, blocks, next, sums);
+        return pass.template Run<VecFormat::kFp8E4M3>(seq, head, heads, blocks, next, sums);
       case VecFormat::kFp8E5M2:
-        return pass->template Run<VecFormat::kFp8E5M2>(head, heads, blocks, next, sums);
+        return pass.template Run<VecFormat::kFp8E5M2>(seq, head, heads, blocks, next, sums);
+    }
+  }
+
+  static void WriteSums(const AttentionPlan& plan, int64_t index, const Item& item, int64_t g,
+                        float max, float sum, float* out) {
+    const int64_t head = item.kv_head * plan.group + g;
+    if (plan.scratch != nullptr) FillScratch(plan, item, head, max, sum, out);
+    if (NumPartitions(plan, item.seq) == 1) {
+      WriteOut(plan, item.seq, head, sum, out);
+    } else {
+      WritePartial(plan, index * plan.group + g, max, sum, out);
     }
   }
 

@@ -9,6 +9,9 @@
 
 namespace stablekv {
 
+inline constexpr int64_t kMaxHeadSize = 256;
+inline constexpr int64_t kMaxPartitionBlocks = kPartitionSize / 8;
+
 // An item is one partition of kPartitionSize tokens of one kv head of one sequence. The items of
 // sequence s are [first_items[s], first_items[s + 1]), a kv head's partitions next to each other.
 //
@@ -24,6 +27,7 @@ struct AttentionPlan {
   int64_t group;          // query heads of a kv head
   float k_scale;          // 1 when the cache is not fp8
   float v_scale;
+  int64_t tile_blocks;  // blocks that are worked on at a time
   bool sparse;
   bool sparse_by_head;         // heads of a group may attend to different blocks
   const int64_t* first_items;  // [num_seqs + 1]

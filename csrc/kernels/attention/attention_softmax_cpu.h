@@ -31,9 +31,9 @@ struct AttentionSoftmax {
     }
   }
 
-  // The largest of `start` and the values that are no NaN.
-  static float Max(const float* values, int64_t length, float start) {
-    Float largest = Vec::Set(start);
+  // The largest of the values that are no NaN; -Inf if there is none.
+  static float Max(const float* values, int64_t length) {
+    Float largest = Vec::Set(kMinusInfinity);
     for (int64_t i = 0; i < length; i += Vec::kLanes) {
       const Float value = Vec::Load(values + i);
       largest = value > largest ? value : largest;
@@ -64,11 +64,6 @@ struct AttentionSoftmax {
     float lanes[Vec::kLanes];
     Vec::Store(lanes, Exp(Vec::Set(x)));
     return lanes[0];
-  }
-
-  // to[i] = to[i] * scale; `length` a multiple of 8.
-  static void Scale(float* to, int64_t length, float scale) {
-    for (int64_t i = 0; i < length; ++i) to[i] *= scale;
   }
 
  private:

@@ -15,12 +15,18 @@ namespace {
 // Cache elements that are worth handing to another thread.
 constexpr int64_t kGrainElements = 128 * 1024;
 
-const AttentionFunctions& FunctionsOf(CpuIsa isa) {
+// Keys or values of one kv head that are worked on at a time. They are fetched into the core's L2
+// cache while others are worked on.
+constexpr int64_t kTileBytes = 128 * 1024;
+
+// `head_size` must be a multiple of the vectors' lanes: 120 is none of AVX-512's 16.
+const AttentionFunctions& FunctionsOf(CpuIsa isa, int64_t head_size) {
 #ifdef __x86_64__
-  if (isa == CpuIsa::kAvx512) return kAttentionAvx512;
-  if (isa == CpuIsa::kAvx2) return kAttentionAvx2;
+  if (isa == CpuIsa::kAvx512 && head_size % 16 == 0) return kAttentionAvx512;
+  if (isa != CpuIsa::kPortable) return kAttentionAvx2;
 #endif
   (void)isa;
+  (void)head_size;
   return kAttentionPortable;
 }
 
@@ -34,6 +40,9 @@ AttentionPlan MakePlan(const PagedAttentionParams& params, const PagedAttentionS
   plan.group = params.num_kv_heads > 0 ? params.num_heads / params.num_kv_heads : 0;
   plan.k_scale = params.cache == CacheType::kAuto ? 1.0f : *params.k_scale;
   plan.v_scale = params.cache == CacheType::kAuto ? 1.0f : *params.v_scale;
+  const int64_t block_bytes = params.head_size * params.block_size * plan.cache_bytes;
+  plan.tile_blocks =
+      std::clamp<int64_t>(kTileBytes / std::max<int64_t>(1, block_bytes), 1, kMaxPartitionBlocks);
   plan.sparse = params.block_sparse.active();
   plan.sparse_by_head = plan.sparse && plan.group > 1 && params.block_sparse.head_sliding_step > 0;
   plan.scratch = scratch;
@@ -57,8 +66,8 @@ int64_t TotalTokens(const PagedAttentionParams& params) {
 
 }  // namespace
 
-Status PagedAttentionOnIsa(const PagedAttentionParams& params, const PagedAttentionScratch* scratch,
-                           ParallelFor parallel_for, CpuIsa isa) {
+Status PagedAttentionWith(const AttentionFunctions& functions, const PagedAttentionParams& params,
+                          const PagedAttentionScratch* scratch, ParallelFor parallel_for) {
   if (params.num_seqs == 0 || params.num_heads == 0) return Status();
   AttentionPlan plan = MakePlan(params, scratch);
   STABLEKV_RETURN_IF_ERROR(CheckPagedAttention(plan));
@@ -81,7 +90,6 @@ Status PagedAttentionOnIsa(const PagedAttentionParams& params, const PagedAttent
     plan.partial_sum = plan.partial_max + rows;
   }
 
-  const AttentionFunctions& functions = FunctionsOf(isa);
   if (items > 0) {
     const int64_t elements = 2 * TotalTokens(params) * params.num_kv_heads * params.head_size;
     const int64_t grain = std::max<int64_t>(1, kGrainElements * items / elements);
@@ -95,6 +103,11 @@ Status PagedAttentionOnIsa(const PagedAttentionParams& params, const PagedAttent
                 [&](int64_t begin, int64_t end) { functions.combine_rows(plan, begin, end); });
   }
   return Status();
+}
+
+Status PagedAttentionOnIsa(const PagedAttentionParams& params, const PagedAttentionScratch* scratch,
+                           ParallelFor parallel_for, CpuIsa isa) {
+  return PagedAttentionWith(FunctionsOf(isa, params.head_size), params, scratch, parallel_for);
 }
 
 Status PagedAttentionV1Cpu(const PagedAttentionParams& params, ParallelFor parallel_for) {

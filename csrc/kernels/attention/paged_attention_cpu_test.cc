@@ -7,8 +7,10 @@
 #include <thread>
 #include <vector>
 
+#include "csrc/kernels/attention/attention_items_cpu.h"
 #include "csrc/kernels/attention/attention_test_case.h"
 #include "csrc/kernels/common/testing.h"
+#include "csrc/kernels/common/vec_portable.h"
 
 namespace stablekv {
 namespace {
@@ -32,26 +34,38 @@ void ThreadedFor(int64_t begin, int64_t end, int64_t /*grain*/, Body body, void*
   for (std::thread& thread : threads) thread.join();
 }
 
-// v1 and v2 on every vector unit of this machine: the answer, and that threads do not change it.
-void Check(AttentionCase* problem) {
-  for (const CpuIsa isa : kCpuIsas) {
-    if (!HasCpuIsa(isa)) continue;
-    const std::string name = NameOf(isa);
-    problem->ClearOut();
-    CHECK_OK(PagedAttentionOnIsa(problem->params(), nullptr, SerialFor, isa), problem->shape());
-    problem->CheckOut((name + " v1").c_str());
-    const std::vector<uint8_t> v1 = problem->out_bytes();
+// v1 and v2 with one vector unit's code: the answer, and that threads do not change it.
+void CheckWith(const AttentionFunctions& functions, const std::string& name,
+               AttentionCase* problem) {
+  problem->ClearOut();
+  CHECK_OK(PagedAttentionWith(functions, problem->params(), nullptr, SerialFor), problem->shape());
+  problem->CheckOut((name + " v1").c_str());
+  const std::vector<uint8_t> v1 = problem->out_bytes();
 
-    for (const ParallelFor parallel_for : {BackwardsFor, ThreadedFor}) {
-      problem->ClearOut();
-      const PagedAttentionScratch scratch = problem->scratch();
-      CHECK_OK(PagedAttentionOnIsa(problem->params(), &scratch, parallel_for, isa),
-               problem->shape());
-      problem->CheckScratchBounds(name.c_str());
-      CHECK_THAT(problem->out_bytes() == v1,
-                 name << " v2 differs from v1 in its bytes: " << problem->shape());
-    }
+  for (const ParallelFor parallel_for : {BackwardsFor, ThreadedFor}) {
+    problem->ClearOut();
+    const PagedAttentionScratch scratch = problem->scratch();
+    CHECK_OK(PagedAttentionWith(functions, problem->params(), &scratch, parallel_for),
+             problem->shape());
+    problem->CheckScratchBounds(name.c_str());
+    CHECK_THAT(problem->out_bytes() == v1,
+               name << " v2 differs from v1 in its bytes: " << problem->shape());
   }
+}
+
+// With every vector unit that this machine has. What AVX-512's 16 lanes ask of the code around them
+// is checked everywhere, with 16 portable lanes.
+void Check(AttentionCase* problem) {
+  using Wide = AttentionItems<portable::VecOf<16>>;
+  CheckWith(kAttentionPortable, "portable", problem);
+#ifdef __x86_64__
+  if (HasCpuIsa(CpuIsa::kAvx2)) CheckWith(kAttentionAvx2, "avx2", problem);
+#endif
+  if (problem->shape().head_size % 16 != 0) return;
+  CheckWith({&Wide::RunItems, &Wide::CombineRows}, "wide", problem);
+#ifdef __x86_64__
+  if (HasCpuIsa(CpuIsa::kAvx512)) CheckWith(kAttentionAvx512, "avx512", problem);
+#endif
 }
 
 void Check(const CaseShape& shape) {
@@ -182,6 +196,31 @@ void TestNanGoesThrough() {
   }
 }
 
+// Each way to choose a vector unit gives an answer, also where the unit cannot do the head size.
+void TestIsas() {
+  for (const CpuIsa isa : kCpuIsas) {
+    if (!HasCpuIsa(isa)) continue;
+    for (const int64_t head_size : {120, 128}) {
+      CaseShape shape;
+      shape.head_size = head_size;
+      AttentionCase problem(shape);
+      CHECK_OK(PagedAttentionOnIsa(problem.params(), nullptr, SerialFor, isa), NameOf(isa));
+      problem.CheckOut(NameOf(isa));
+    }
+  }
+}
+
+void TestV1AndV2() {
+  CaseShape shape;
+  shape.seq_lens = {700, 3};
+  AttentionCase problem(shape);
+  CHECK_OK(PagedAttentionV1Cpu(problem.params(), SerialFor), "v1");
+  problem.CheckOut("v1");
+  problem.ClearOut();
+  CHECK_OK(PagedAttentionV2Cpu(problem.params(), problem.scratch(), SerialFor), "v2");
+  problem.CheckOut("v2");
+}
+
 void TestEmpty() {
   PagedAttentionParams params{};
   CHECK_OK(PagedAttentionV1Cpu(params, SerialFor), "no sequences");
@@ -204,6 +243,8 @@ int main() {
   stablekv::TestBlockSparseSkipsAll();
   stablekv::TestNanOfAnotherHead();
   stablekv::TestNanGoesThrough();
+  stablekv::TestIsas();
+  stablekv::TestV1AndV2();
   stablekv::TestEmpty();
   return stablekv::testing::Finish();
 }

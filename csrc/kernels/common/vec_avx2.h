@@ -78,6 +78,10 @@ struct Vec {
   using Unit = Ymm<2>;
 
   static Float Load(const float* from) { return _mm256_loadu_ps(from); }
+  static Float InRegister(Float value) {
+    asm("" : "+x"(value));
+    return value;
+  }
   static void Store(float* to, Float value) { _mm256_storeu_ps(to, value); }
   static Float Set(float value) { return _mm256_set1_ps(value); }
   static Float MulAdd(Float a, Float b, Float c) { return _mm256_fmadd_ps(a, b, c); }
@@ -91,6 +95,17 @@ struct Vec {
     const __m128i words =
         _mm_packus_epi32(_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1));
     _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(words, words));
+  }
+
+  template <VecFormat kFormat, int kPieces>
+  static Float LoadAs(const uint8_t* from, int64_t stride) {
+    if constexpr (kPieces == 1) {
+      return Unit::Widen<kFormat>(from);
+    } else {
+      static_assert(kPieces == 2 && kFormat == VecFormat::kFloat32);
+      return _mm256_loadu2_m128(reinterpret_cast<const float*>(from + stride),
+                                reinterpret_cast<const float*>(from));
+    }
   }
 
   template <VecFormat kFormat>

@@ -10,6 +10,10 @@ namespace stablekv {
 
 enum class VecFormat : int8_t { kFloat32, kFloat16, kBFloat16, kFp8E4M3, kFp8E5M2 };
 
+constexpr int64_t BytesOf(VecFormat format) {
+  return format == VecFormat::kFloat32 ? 4 : format >= VecFormat::kFp8E4M3 ? 1 : 2;
+}
+
 constexpr VecFormat VecFormatOf(ElementType element) {
   return element == ElementType::kFloat32   ? VecFormat::kFloat32
          : element == ElementType::kFloat16 ? VecFormat::kFloat16
