@@ -20,12 +20,6 @@ def pytest_test(name, srcs, deps = [], args = [], **kwargs):
         srcs = srcs + [main],
         args = ["$(rootpath %s)" % src for src in srcs] + args,
         main = main,
-        deps = deps + ["@stablekv_pip//:%s" % package for package in [
-            "iniconfig",
-            "packaging",
-            "pluggy",
-            "pygments",
-            "pytest",
-        ]],
+        deps = deps + ["@stablekv_pip//:pytest"],
         **kwargs
     )

@@ -5,6 +5,7 @@ Runs in a repository rule, before any package exists: standard library only.
 
 import argparse
 import concurrent.futures
+import json
 import os
 import pathlib
 import re
@@ -53,6 +54,27 @@ def install(requirement: str, target: pathlib.Path) -> str:
     return done.stdout if done.returncode else ""
 
 
+def target_of(name: str) -> str:
+    """The folder and target of a package: lower case, underscores."""
+    return re.sub(r"[-_.]+", "_", name.lower())
+
+
+def required_targets(site: pathlib.Path, targets: set[str]) -> dict[str, list[str]]:
+    """Returns, for each package, the packages of this lock that its metadata requires."""
+    requires = {}
+    for target in sorted(targets):
+        named = set()
+        for metadata in (site / target).glob("*.dist-info/METADATA"):
+            for line in metadata.read_text(errors="replace").splitlines():
+                if not line:
+                    break  # the description begins
+                # An extra is something that nobody asked for here.
+                if line.startswith("Requires-Dist:") and "extra ==" not in line:
+                    named.add(target_of(re.match(r"[\w.-]+", line.split(":", 1)[1].strip())[0]))
+        requires[target] = sorted(named & targets - {target})
+    return requires
+
+
 def remove_stray_build_files(site: pathlib.Path) -> None:
     """A BUILD file inside a wheel would cut its folder out of ours."""
     for name in ("BUILD", "BUILD.bazel", "WORKSPACE", "WORKSPACE.bazel", "MODULE.bazel"):
@@ -67,6 +89,7 @@ def main() -> None:
     parser.add_argument("--lock", type=pathlib.Path, required=True)
     parser.add_argument("--site", type=pathlib.Path, required=True)
     parser.add_argument("--merge", action="store_true", help="install all into one folder")
+    parser.add_argument("--requires", type=pathlib.Path, help="where to write who needs whom")
     options = parser.parse_args()
 
     if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True).returncode:
@@ -82,7 +105,7 @@ def main() -> None:
         targets = {"all": site}
     else:
         work = requirements
-        targets = {name: site / re.sub(r"[-.]", "_", name.lower()) for name in requirements}
+        targets = {name: site / target_of(name) for name in requirements}
     failed = False
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
         running = {pool.submit(install, work[name], targets[name]): name for name in work}
@@ -101,6 +124,9 @@ def main() -> None:
                 failed = True
                 print(words, file=sys.stderr, flush=True)
     remove_stray_build_files(site)
+    if options.requires:
+        requires = required_targets(site, {target.name for target in targets.values()})
+        options.requires.write_text(json.dumps(requires, indent=1) + "\n")
     sys.exit(1 if failed else 0)
 
 

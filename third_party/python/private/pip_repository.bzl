@@ -16,6 +16,7 @@ py_library(
     data = {data},
     imports = ["site/{target}"],
     tags = ["version={version}"],
+    deps = {deps},
 )
 """
 
@@ -42,6 +43,7 @@ def _pip_repository_impl(repository_ctx):
             "--title=" + repository_ctx.name,
             "--lock=%s" % lock,
             "--site=site",
+            "--requires=requires.json",
         ],
         timeout = 3600,
         quiet = False,
@@ -51,11 +53,17 @@ def _pip_repository_impl(repository_ctx):
             repository_ctx.name,
             repository_ctx.attr.lock,
         ))
+    requires = json.decode(repository_ctx.read("requires.json"))
     build = _HEADER.format(lock = repository_ctx.attr.lock)
     for target, version in packages:
         entries = repository_ctx.path("site/" + target).readdir()
         data = ["site/%s/%s" % (target, entry.basename) for entry in entries]
-        build += _PACKAGE.format(data = sorted(data), target = target, version = version)
+        build += _PACKAGE.format(
+            data = sorted(data),
+            deps = [":" + required for required in requires[target]],
+            target = target,
+            version = version,
+        )
     repository_ctx.file("BUILD.bazel", build, executable = False)
 
 pip_repository = repository_rule(
@@ -64,7 +72,8 @@ pip_repository = repository_rule(
 
 pip uses the package index that the machine is configured with. With STABLEKV_WHEELHOUSE set to a
 folder of wheels, it uses only that folder. Each package becomes a `py_library` named after it, in
-lower case, with underscores.""",
+lower case, with underscores, that depends on what its metadata requires, as far as the lock has
+it.""",
     attrs = {
         "lock": attr.label(
             allow_single_file = True,
