@@ -28,7 +28,7 @@ std::string Quoted(std::string_view text) { return '"' + std::string(text) + '"'
 }  // namespace
 
 Status ParseKvCacheDType(const char* op, std::string_view text, const TensorArg& source,
-                         CacheType* cache) {
+                         CacheType* cache, const char* also) {
   for (const KvCacheDType& known : kKvCacheDTypes) {
     if (text != known.text) continue;
     if (known.source != DType::kOther && known.source != source.dtype) {
@@ -44,10 +44,11 @@ Status ParseKvCacheDType(const char* op, std::string_view text, const TensorArg&
   const char* separator = " ";
   for (const KvCacheDType& known : kKvCacheDTypes) {
     wanted += separator + Quoted(known.text);
-    separator = &known == std::end(kKvCacheDTypes) - 2 ? " or " : ", ";
+    separator = also == nullptr && &known == std::end(kKvCacheDTypes) - 2 ? " or " : ", ";
   }
+  if (also != nullptr) wanted += " or " + Quoted(also);
   std::string got = Quoted(text) + " (Unsupported data type of kv cache: " + std::string(text);
-  if (text == "fp8_ds_mla") got += ", which only the MLA operators take";
+  if (text == "fp8_ds_mla") got += ", which only concat_and_cache_mla takes";
   return ArgumentError(op, "kv_cache_dtype", wanted, got + ")");
 }
 
@@ -60,8 +61,8 @@ Status CheckCacheDType(const char* op, const TensorArg& tensor, std::string_view
   if (cache != CacheType::kAuto && tensor.dtype == DType::kUInt8) return Status();
 
   std::string wanted = std::string("be ") + NameOf(want);
-  wanted += cache == CacheType::kAuto ? std::string(" (the dtype of ") + source.name + ")"
-                                      : " or uint8";
+  wanted +=
+      cache == CacheType::kAuto ? std::string(" (the dtype of ") + source.name + ")" : " or uint8";
   return ArgumentError(op, tensor.name, wanted + " for kv_cache_dtype " + Quoted(kv_cache_dtype),
                        NameOf(tensor.dtype));
 }

@@ -13,9 +13,10 @@ namespace stablekv {
 // Resolves `text` and checks that it fits `source` (queries or keys):
 //   auto | float16 | bfloat16        as it is; the latter two name the dtype of the source
 //   fp8 | fp8_e4m3, fp8_e5m2         one byte an element
-// "fp8_ds_mla" is refused: it is the layout of the MLA caches.
+// "fp8_ds_mla" is refused: it is the layout of the MLA caches. `also` is one more text that the
+// operator takes, and has dealt with before: what was wanted names it.
 Status ParseKvCacheDType(const char* op, std::string_view text, const TensorArg& source,
-                         CacheType* cache);
+                         CacheType* cache, const char* also = nullptr);
 
 // The dtype of `tensor` holds what `cache` says: the dtype of `source` for kAuto, and uint8 or the
 // float8 dtype of the same format otherwise.

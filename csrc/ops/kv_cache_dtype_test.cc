@@ -18,8 +18,10 @@ void TestText() {
     const char* text;
     CacheType want;
   } any_source[] = {
-      {"auto", CacheType::kAuto},          {"fp8", CacheType::kFp8E4M3},
-      {"fp8_e4m3", CacheType::kFp8E4M3},   {"fp8_e5m2", CacheType::kFp8E5M2},
+      {"auto", CacheType::kAuto},
+      {"fp8", CacheType::kFp8E4M3},
+      {"fp8_e4m3", CacheType::kFp8E4M3},
+      {"fp8_e5m2", CacheType::kFp8E5M2},
   };
   CacheType cache;
   for (const auto& c : any_source) {
@@ -42,14 +44,17 @@ void TestText() {
       "op: kv_cache_dtype must be \"auto\", \"float16\", \"bfloat16\", \"fp8\", \"fp8_e4m3\" or "
       "\"fp8_e5m2\", got ";
   for (const std::string text : {"", "Auto", "auto ", "half", "float32", "fp8_e4m3fn", "nvfp4"}) {
-    CHECK_MESSAGE(
-        ParseKvCacheDType("op", text, Query(DType::kFloat16).arg(), &cache),
-        wanted + '"' + text + "\" (Unsupported data type of kv cache: " + text + ")");
+    CHECK_MESSAGE(ParseKvCacheDType("op", text, Query(DType::kFloat16).arg(), &cache),
+                  wanted + '"' + text + "\" (Unsupported data type of kv cache: " + text + ")");
   }
   CHECK_MESSAGE(ParseKvCacheDType("op", "fp8_ds_mla", Query(DType::kFloat16).arg(), &cache),
                 wanted +
-                    "\"fp8_ds_mla\" (Unsupported data type of kv cache: fp8_ds_mla, which only the "
-                    "MLA operators take)");
+                    "\"fp8_ds_mla\" (Unsupported data type of kv cache: fp8_ds_mla, which only "
+                    "concat_and_cache_mla takes)");
+  CHECK_MESSAGE(
+      ParseKvCacheDType("op", "x", Query(DType::kFloat16).arg(), &cache, "fp8_ds_mla"),
+      "op: kv_cache_dtype must be \"auto\", \"float16\", \"bfloat16\", \"fp8\", \"fp8_e4m3\", "
+      "\"fp8_e5m2\" or \"fp8_ds_mla\", got \"x\" (Unsupported data type of kv cache: x)");
 }
 
 // Every dtype of a cache tensor against every meaning, for a bfloat16 query.

@@ -6,6 +6,7 @@
 #include "csrc/kernels/cache/reshape_and_cache.h"
 #include "csrc/kernels/cache/scatter_rows_cpu.h"
 #include "csrc/kernels/common/cpu_isa.h"
+#include "csrc/kernels/common/slot_mapping.h"
 
 namespace stablekv {
 namespace {
@@ -37,19 +38,6 @@ Status CheckSizes(const ReshapeAndCacheParams& params) {
     return Status::Error("key_cache has chunks of " + std::to_string(params.x) +
                          " elements, want a divisor of head_size, which is " +
                          std::to_string(params.head_size));
-  }
-  return Status();
-}
-
-Status CheckSlots(const ReshapeAndCacheParams& params) {
-  const int64_t slots = params.num_blocks * params.block_size;
-  for (int64_t token = 0; token < params.num_tokens; ++token) {
-    const int64_t slot = params.slot_mapping[token];
-    if (slot < slots) continue;
-    return Status::Error("slot_mapping[" + std::to_string(token) + "] is " + std::to_string(slot) +
-                         ", want less than " + std::to_string(slots) + ", as the cache has " +
-                         std::to_string(params.num_blocks) + " blocks of " +
-                         std::to_string(params.block_size) + " slots");
   }
   return Status();
 }
@@ -130,7 +118,8 @@ void WriteRun(const ReshapeAndCacheParams& params, const Run& run, int64_t head,
 Status ReshapeAndCacheCpu(const ReshapeAndCacheParams& params, ParallelFor parallel_for) {
   if (params.num_tokens == 0 || params.num_heads == 0 || params.head_size == 0) return Status();
   STABLEKV_RETURN_IF_ERROR(CheckSizes(params));
-  STABLEKV_RETURN_IF_ERROR(CheckSlots(params));
+  STABLEKV_RETURN_IF_ERROR(
+      CheckSlots(params.slot_mapping, params.num_tokens, params.num_blocks, params.block_size));
   const EncodeFp8 encode = params.cache == CacheType::kAuto
                                ? nullptr
                                : FindEncodeFp8(params.element, params.cache, BestCpuIsa());

@@ -20,10 +20,9 @@ Status CheckPositions(const ConcatAndCacheMlaRopeFusedParams& params) {
     if (params.slot_mapping[token] < 0) continue;
     const int64_t position = params.positions[token];
     if (position >= 0 && position < params.num_positions) continue;
-    return Status::Error("positions must be from 0 to less than " +
-                         std::to_string(params.num_positions) +
-                         " (the rows of cos_sin_cache), got " + std::to_string(position) + " at [" +
-                         std::to_string(token) + "]");
+    return Status::Error("positions[" + std::to_string(token) + "] is " + std::to_string(position) +
+                         ", want 0 to less than " + std::to_string(params.num_positions) +
+                         ", the rows of cos_sin_cache");
   }
   return Status();
 }

@@ -209,9 +209,9 @@ Problem<Params> Put(Problem<Params> problem, const int64_t* Params::* tensor, in
 
 void TestRefusals() {
   const MlaShape shape;  // 5 blocks of 8
-  const std::string slots = "slot_mapping must hold slots less than 40 (5 blocks of 8), got ";
   for (const int64_t slot : {int64_t{40}, INT64_MAX}) {
-    const std::string message = slots + std::to_string(slot) + " at [20]";
+    const std::string message = "slot_mapping[20] is " + std::to_string(slot) +
+                                ", want less than 40, as the cache has 5 blocks of 8 slots";
     CheckRefused(
         Put(MakeConcatAndCacheMla(shape), &ConcatAndCacheMlaParams::slot_mapping, 20, slot),
         &ConcatAndCacheMlaCpu, message);
@@ -225,8 +225,8 @@ void TestRefusals() {
     CheckRefused(
         Put(MakeRopeFused(shape), &ConcatAndCacheMlaRopeFusedParams::positions, 20, position),
         &ConcatAndCacheMlaRopeFusedCpu,
-        "positions must be from 0 to less than 11 (the rows of cos_sin_cache), got " +
-            std::to_string(position) + " at [20]");
+        "positions[20] is " + std::to_string(position) +
+            ", want 0 to less than 11, the rows of cos_sin_cache");
   }
 }
 
