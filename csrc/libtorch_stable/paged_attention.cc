@@ -11,16 +11,13 @@ using torch::stable::Tensor;
 namespace {
 
 // The arguments that both versions have, in the order of the schemas.
-PagedAttentionArgs CommonArgs(const Tensor& out, const Tensor& query, const Tensor& key_cache,
-                              const Tensor& value_cache, int64_t num_kv_heads, double scale,
-                              const Tensor& block_tables, const Tensor& seq_lens,
-                              int64_t block_size, int64_t max_seq_len,
-                              const std::optional<Tensor>& alibi_slopes,
-                              const StringArg& kv_cache_dtype, const Tensor& k_scale,
-                              const Tensor& v_scale, int64_t tp_rank,
-                              int64_t blocksparse_local_blocks, int64_t blocksparse_vert_stride,
-                              int64_t blocksparse_block_size,
-                              int64_t blocksparse_head_sliding_step) {
+PagedAttentionArgs CommonArgs(
+    const Tensor& out, const Tensor& query, const Tensor& key_cache, const Tensor& value_cache,
+    int64_t num_kv_heads, double scale, const Tensor& block_tables, const Tensor& seq_lens,
+    int64_t block_size, int64_t max_seq_len, const std::optional<Tensor>& alibi_slopes,
+    const StringArg& kv_cache_dtype, const Tensor& k_scale, const Tensor& v_scale, int64_t tp_rank,
+    int64_t blocksparse_local_blocks, int64_t blocksparse_vert_stride,
+    int64_t blocksparse_block_size, int64_t blocksparse_head_sliding_step) {
   PagedAttentionArgs args{
       OutputArg("out", out),
       InputArg("query", query),
@@ -52,15 +49,15 @@ void PagedAttentionV1(const Tensor& out, const Tensor& query, const Tensor& key_
                       const Tensor& value_cache, int64_t num_kv_heads, double scale,
                       const Tensor& block_tables, const Tensor& seq_lens, int64_t block_size,
                       int64_t max_seq_len, const std::optional<Tensor>& alibi_slopes,
-                      const StringArg& kv_cache_dtype, const Tensor& k_scale,
-                      const Tensor& v_scale, int64_t tp_rank, int64_t blocksparse_local_blocks,
+                      const StringArg& kv_cache_dtype, const Tensor& k_scale, const Tensor& v_scale,
+                      int64_t tp_rank, int64_t blocksparse_local_blocks,
                       int64_t blocksparse_vert_stride, int64_t blocksparse_block_size,
                       int64_t blocksparse_head_sliding_step) {
-  const PagedAttentionArgs args = CommonArgs(
-      out, query, key_cache, value_cache, num_kv_heads, scale, block_tables, seq_lens, block_size,
-      max_seq_len, alibi_slopes, kv_cache_dtype, k_scale, v_scale, tp_rank,
-      blocksparse_local_blocks, blocksparse_vert_stride, blocksparse_block_size,
-      blocksparse_head_sliding_step);
+  const PagedAttentionArgs args =
+      CommonArgs(out, query, key_cache, value_cache, num_kv_heads, scale, block_tables, seq_lens,
+                 block_size, max_seq_len, alibi_slopes, kv_cache_dtype, k_scale, v_scale, tp_rank,
+                 blocksparse_local_blocks, blocksparse_vert_stride, blocksparse_block_size,
+                 blocksparse_head_sliding_step);
   PagedAttentionParams params;
   ThrowIfError(PreparePagedAttentionV1(args, &params));
   if (params.num_seqs == 0) return;
@@ -75,15 +72,15 @@ void PagedAttentionV2(const Tensor& out, const Tensor& exp_sums, const Tensor& m
                       const Tensor& value_cache, int64_t num_kv_heads, double scale,
                       const Tensor& block_tables, const Tensor& seq_lens, int64_t block_size,
                       int64_t max_seq_len, const std::optional<Tensor>& alibi_slopes,
-                      const StringArg& kv_cache_dtype, const Tensor& k_scale,
-                      const Tensor& v_scale, int64_t tp_rank, int64_t blocksparse_local_blocks,
+                      const StringArg& kv_cache_dtype, const Tensor& k_scale, const Tensor& v_scale,
+                      int64_t tp_rank, int64_t blocksparse_local_blocks,
                       int64_t blocksparse_vert_stride, int64_t blocksparse_block_size,
                       int64_t blocksparse_head_sliding_step) {
-  const PagedAttentionArgs args = CommonArgs(
-      out, query, key_cache, value_cache, num_kv_heads, scale, block_tables, seq_lens, block_size,
-      max_seq_len, alibi_slopes, kv_cache_dtype, k_scale, v_scale, tp_rank,
-      blocksparse_local_blocks, blocksparse_vert_stride, blocksparse_block_size,
-      blocksparse_head_sliding_step);
+  const PagedAttentionArgs args =
+      CommonArgs(out, query, key_cache, value_cache, num_kv_heads, scale, block_tables, seq_lens,
+                 block_size, max_seq_len, alibi_slopes, kv_cache_dtype, k_scale, v_scale, tp_rank,
+                 blocksparse_local_blocks, blocksparse_vert_stride, blocksparse_block_size,
+                 blocksparse_head_sliding_step);
   const PagedAttentionScratchArgs scratch_args{
       OutputArg("exp_sums", exp_sums),
       OutputArg("max_logits", max_logits),

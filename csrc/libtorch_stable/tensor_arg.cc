@@ -63,8 +63,7 @@ TensorArg Describe(const char* name, AtenTensorHandle handle) {
   TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(handle, &dtype));
   TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(handle, &device_type));
   TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_index(handle, &device_index));
-  return {name,           nullptr, sizes, strides, dim, ToDType(dtype),
-          ToDevice(device_type, device_index)};
+  return {name, nullptr, sizes, strides, dim, ToDType(dtype), ToDevice(device_type, device_index)};
 }
 
 }  // namespace

@@ -6,8 +6,8 @@
 
 namespace stablekv {
 
-// Same address, sizes, strides, dtype and device as `input`, CPU or CUDA. The caller sees to it that
-// the memory outlives the result: it exists for CUDA graphs, whose pool keeps the memory of a
+// Same address, sizes, strides, dtype and device as `input`, CPU or CUDA. The caller sees to it
+// that the memory outlives the result: it exists for CUDA graphs, whose pool keeps the memory of a
 // captured output that nobody should hold on to.
 at::Tensor WeakRefTensor(const at::Tensor& input);
 

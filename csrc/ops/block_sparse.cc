@@ -18,12 +18,11 @@ Status CheckBlockSparse(const char* op, const BlockSparseParams& wanted, int64_t
                          "be positive when blocksparse_vert_stride > 1", wanted.block_size);
   }
   if (wanted.local_blocks < 0) {
-    return ArgumentError(op, "blocksparse_local_blocks",
-                         "be >= 0 when blocksparse_vert_stride > 1", wanted.local_blocks);
+    return ArgumentError(op, "blocksparse_local_blocks", "be >= 0 when blocksparse_vert_stride > 1",
+                         wanted.local_blocks);
   }
   if (wanted.tp_rank < 0) {
-    return ArgumentError(op, "tp_rank", "be >= 0 when blocksparse_vert_stride > 1",
-                         wanted.tp_rank);
+    return ArgumentError(op, "tp_rank", "be >= 0 when blocksparse_vert_stride > 1", wanted.tp_rank);
   }
 
   // The largest offset is (tp_rank * num_heads + num_heads - 1) * |step| + 1, and a block number is

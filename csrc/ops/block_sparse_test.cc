@@ -38,9 +38,10 @@ void TestInactive() {
 }
 
 void TestActive() {
-  for (const BlockSparseParams& params :
-       {BlockSparseParams{0, 0, 2, 1, 0}, {3, 16, 8, 64, 2}, {3, 16, 8, 64, -2},
-        {0, kMax, kMax, kMax, 0}}) {
+  for (const BlockSparseParams& params : {BlockSparseParams{0, 0, 2, 1, 0},
+                                          {3, 16, 8, 64, 2},
+                                          {3, 16, 8, 64, -2},
+                                          {0, kMax, kMax, kMax, 0}}) {
     Accepted(params, params);
   }
   const std::string active = " when blocksparse_vert_stride > 1, got ";

@@ -69,8 +69,8 @@ int64_t SaturatingMultiply(int64_t a, int64_t b) {
 bool HasDistinctElements(const TensorArg& tensor) {
   if (NumElements(tensor) <= 1) return true;
   // Walks the dimensions from the smallest stride up; each must step over all that came before.
-  int64_t covered = 1;   // elements from the first to the last one of the dimensions walked
-  int64_t last = -1;     // stride of the dimension walked last
+  int64_t covered = 1;  // elements from the first to the last one of the dimensions walked
+  int64_t last = -1;    // stride of the dimension walked last
   int64_t last_dim = -1;
   for (;;) {
     int64_t next = -1;

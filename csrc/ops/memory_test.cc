@@ -120,22 +120,22 @@ void CheckSlices(std::vector<int64_t> strides, int64_t distance, bool want) {
   a.strides = strides;
   FakeTensor b = a;
   b.address += distance * SizeOf(b.dtype);
-  CHECK_EQUAL(MayOverlap(a.arg(), b.arg()), want, strides[0] << ", " << strides[1] << " at "
-                                                             << distance);
+  CHECK_EQUAL(MayOverlap(a.arg(), b.arg()), want,
+              strides[0] << ", " << strides[1] << " at " << distance);
   CHECK_EQUAL(BruteForceOverlap(a, b), want, "the case itself");
 }
 
 void TestSlicesOfOneBuffer() {
   CheckSlices({8, 4, 1}, 0, true);
-  CheckSlices({8, 4, 1}, 23, true);     // the last element
-  CheckSlices({8, 4, 1}, 24, false);    // right behind
-  CheckSlices({24, 4, 1}, 8, false);    // query and key of [tokens, 3, heads, head_size]
-  CheckSlices({24, 4, 1}, 16, false);   // query and value
-  CheckSlices({24, 4, 1}, 7, true);     // one element too near
-  CheckSlices({24, 4, 1}, 17, true);    // runs into the next token
-  CheckSlices({16, 8, 1}, 4, false);    // [tokens, heads, 2, head_size]
+  CheckSlices({8, 4, 1}, 23, true);    // the last element
+  CheckSlices({8, 4, 1}, 24, false);   // right behind
+  CheckSlices({24, 4, 1}, 8, false);   // query and key of [tokens, 3, heads, head_size]
+  CheckSlices({24, 4, 1}, 16, false);  // query and value
+  CheckSlices({24, 4, 1}, 7, true);    // one element too near
+  CheckSlices({24, 4, 1}, 17, true);   // runs into the next token
+  CheckSlices({16, 8, 1}, 4, false);   // [tokens, heads, 2, head_size]
   CheckSlices({16, 8, 1}, 3, true);
-  CheckSlices({4, 24, 1}, 12, false);   // heads first
+  CheckSlices({4, 24, 1}, 12, false);  // heads first
 }
 
 void TestSmallThings() {

@@ -70,10 +70,9 @@ Status CheckOut(const char* op, const PagedAttentionArgs& args) {
   const TensorArg& query = args.query;
   STABLEKV_RETURN_IF_ERROR(CheckSameDType(op, out, query));
   STABLEKV_RETURN_IF_ERROR(CheckMemory(op, out, query));
-  STABLEKV_RETURN_IF_ERROR(CheckShape(op, out,
-                                      {{"num_seqs", query.size(0)},
-                                       {"num_heads", query.size(1)},
-                                       {"head_size", query.size(2)}}));
+  STABLEKV_RETURN_IF_ERROR(CheckShape(
+      op, out,
+      {{"num_seqs", query.size(0)}, {"num_heads", query.size(1)}, {"head_size", query.size(2)}}));
   STABLEKV_RETURN_IF_ERROR(CheckContiguousFrom(op, out, 2));
   STABLEKV_RETURN_IF_ERROR(CheckDistinctElements(op, out));
   return CheckDisjoint(op, out, query);
@@ -118,20 +117,20 @@ Status Prepare(const char* op, const PagedAttentionArgs& args, PagedAttentionPar
   STABLEKV_RETURN_IF_ERROR(CheckScalars(op, args));
 
   PagedKvCache cache;
-  STABLEKV_RETURN_IF_ERROR(CheckPagedKvCache(
-      op,
-      {query, args.key_cache, args.value_cache, args.k_scale, args.v_scale, args.kv_cache_dtype,
-       args.num_kv_heads, args.block_size},
-      element, &cache));
+  STABLEKV_RETURN_IF_ERROR(
+      CheckPagedKvCache(op,
+                        {query, args.key_cache, args.value_cache, args.k_scale, args.v_scale,
+                         args.kv_cache_dtype, args.num_kv_heads, args.block_size},
+                        element, &cache));
   STABLEKV_RETURN_IF_ERROR(CheckOut(op, args));
   STABLEKV_RETURN_IF_ERROR(CheckSequences(op, args));
   STABLEKV_RETURN_IF_ERROR(CheckAlibi(op, args));
   BlockSparseParams block_sparse;
-  STABLEKV_RETURN_IF_ERROR(CheckBlockSparse(
-      op,
-      {args.tp_rank, args.blocksparse_local_blocks, args.blocksparse_vert_stride,
-       args.blocksparse_block_size, args.blocksparse_head_sliding_step},
-      query.size(1), args.max_seq_len, &block_sparse));
+  STABLEKV_RETURN_IF_ERROR(
+      CheckBlockSparse(op,
+                       {args.tp_rank, args.blocksparse_local_blocks, args.blocksparse_vert_stride,
+                        args.blocksparse_block_size, args.blocksparse_head_sliding_step},
+                       query.size(1), args.max_seq_len, &block_sparse));
 
   params->out = args.out.data;
   params->query = query.data;
@@ -141,9 +140,8 @@ Status Prepare(const char* op, const PagedAttentionArgs& args, PagedAttentionPar
   params->v_scale = static_cast<const float*>(args.v_scale.data);
   params->block_tables = static_cast<const int32_t*>(args.block_tables.data);
   params->seq_lens = static_cast<const int32_t*>(args.seq_lens.data);
-  params->alibi_slopes = args.alibi_slopes.has_value()
-                             ? static_cast<const float*>(args.alibi_slopes->data)
-                             : nullptr;
+  params->alibi_slopes =
+      args.alibi_slopes.has_value() ? static_cast<const float*>(args.alibi_slopes->data) : nullptr;
   params->num_seqs = query.size(0);
   params->num_heads = query.size(1);
   params->num_kv_heads = args.num_kv_heads;

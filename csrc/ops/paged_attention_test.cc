@@ -17,8 +17,8 @@ using testing::FakeTensor;
 
 constexpr int64_t kInt32Max = std::numeric_limits<int32_t>::max();
 
-// A call that is right: 2 sequences of up to 1040 tokens, 6 heads of 64 over 3 kv heads, 9 blocks of
-// 16 tokens, tables of 66 columns, 3 partitions.
+// A call that is right: 2 sequences of up to 1040 tokens, 6 heads of 64 over 3 kv heads, 9 blocks
+// of 16 tokens, tables of 66 columns, 3 partitions.
 struct Call {
   FakeTensor out{"out", DType::kFloat16, {2, 6, 64}};
   FakeTensor query{"query", DType::kFloat16, {2, 6, 64}};
@@ -253,8 +253,8 @@ void TestQueryAndOut() {
           [](Call& c) { c.query.Reshape({2, 1, 6, 64}); });
   for (const int64_t head_size : {0, 16, 48, 512}) {
     const std::string text = std::to_string(head_size);
-    Refused("query must have a head size in [32, 64, 80, 96, 112, 120, 128, 192, 256], got " + text +
-                " (Unsupported head size: " + text + ")",
+    Refused("query must have a head size in [32, 64, 80, 96, 112, 120, 128, 192, 256], got " +
+                text + " (Unsupported head size: " + text + ")",
             [&](Call& c) { c.SetHeadSize(head_size); });
   }
   Refused(
@@ -319,11 +319,12 @@ void TestCaches() {
             c.SetFp8("fp8");
             c.value_cache.dtype = DType::kFloat16;
           });
-  Refused("query must have a head size that is a multiple of 16 for kv_cache_dtype \"fp8\", got 120",
-          [](Call& c) {
-            c.SetHeadSize(120);
-            c.SetFp8("fp8");
-          });
+  Refused(
+      "query must have a head size that is a multiple of 16 for kv_cache_dtype \"fp8\", got 120",
+      [](Call& c) {
+        c.SetHeadSize(120);
+        c.SetFp8("fp8");
+      });
   Refused(
       "value_cache must have shape [num_blocks, num_kv_heads, head_size, block_size] = "
       "[9, 3, 64, 16], got [9, 3, 16, 64]",

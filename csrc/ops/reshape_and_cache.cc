@@ -14,10 +14,10 @@ constexpr const char* kOp = "reshape_and_cache";
 // A token for every slot; more are allowed (padding of captured graphs), and not read.
 Status CheckCoversSlots(const TensorArg& tensor, int64_t num_tokens) {
   if (tensor.size(0) >= num_tokens) return Status();
-  return ArgumentError(kOp, tensor.name,
-                       "have at least " + std::to_string(num_tokens) +
-                           " tokens (the size of slot_mapping)",
-                       "shape " + SizesOf(tensor));
+  return ArgumentError(
+      kOp, tensor.name,
+      "have at least " + std::to_string(num_tokens) + " tokens (the size of slot_mapping)",
+      "shape " + SizesOf(tensor));
 }
 
 Status CheckKeyAndValue(const ReshapeAndCacheArgs& args, ElementType* element) {
@@ -35,10 +35,9 @@ Status CheckKeyAndValue(const ReshapeAndCacheArgs& args, ElementType* element) {
     return ArgumentError(kOp, key.name, "have at least one head of at least one element",
                          "shape " + SizesOf(key));
   }
-  STABLEKV_RETURN_IF_ERROR(CheckShape(kOp, value,
-                                      {{"num_tokens", kAnySize},
-                                       {"num_heads", key.size(1)},
-                                       {"head_size", key.size(2)}}));
+  STABLEKV_RETURN_IF_ERROR(CheckShape(
+      kOp, value,
+      {{"num_tokens", kAnySize}, {"num_heads", key.size(1)}, {"head_size", key.size(2)}}));
   STABLEKV_RETURN_IF_ERROR(CheckContiguousFrom(kOp, key, 2));
   return CheckContiguousFrom(kOp, value, 2);
 }

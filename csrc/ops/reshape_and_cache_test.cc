@@ -31,10 +31,10 @@ struct Call {
   }
 
   Status Prepare(ReshapeAndCacheParams* params) const {
-    return PrepareReshapeAndCache({key.arg(), value.arg(), key_cache.arg(), value_cache.arg(),
-                                   slot_mapping.arg(), kv_cache_dtype, k_scale.arg(),
-                                   v_scale.arg()},
-                                  params);
+    return PrepareReshapeAndCache(
+        {key.arg(), value.arg(), key_cache.arg(), value_cache.arg(), slot_mapping.arg(),
+         kv_cache_dtype, k_scale.arg(), v_scale.arg()},
+        params);
   }
 };
 
@@ -225,12 +225,11 @@ void TestCaches() {
       "value_cache must have shape [num_blocks, num_kv_heads, head_size, block_size] = "
       "[7, 3, 64, 16], got [6, 3, 64, 16]",
       [](Call& c) { c.value_cache.Reshape({6, 3, 64, 16}); });
-  Refused(
-      "key must have a head size that is a multiple of 8 for kv_cache_dtype \"auto\", got 60",
-      [](Call& c) {
-        c.key.Reshape({5, 3, 60});
-        c.value.Reshape({5, 3, 60});
-      });
+  Refused("key must have a head size that is a multiple of 8 for kv_cache_dtype \"auto\", got 60",
+          [](Call& c) {
+            c.key.Reshape({5, 3, 60});
+            c.value.Reshape({5, 3, 60});
+          });
   Refused(
       "key_cache must be contiguous from dimension 2 on, got strides [6144, 2048, 8, 64, 1] for "
       "shape [7, 3, 8, 16, 8]",

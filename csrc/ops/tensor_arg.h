@@ -37,10 +37,10 @@ struct Device {
 };
 
 struct TensorArg {
-  const char* name;       // of the argument, for messages
+  const char* name;  // of the argument, for messages
   void* data;
-  const int64_t* sizes;   // dim values
-  const int64_t* strides; // dim values, in elements, >= 0
+  const int64_t* sizes;    // dim values
+  const int64_t* strides;  // dim values, in elements, >= 0
   int64_t dim;
   DType dtype;
   Device device;

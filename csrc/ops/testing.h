@@ -13,8 +13,8 @@
 
 namespace stablekv::testing {
 
-// A contiguous tensor on the CPU with addresses of its own; tests change the fields. Nothing is ever
-// read or written there.
+// A contiguous tensor on the CPU with addresses of its own; tests change the fields. Nothing is
+// ever read or written there.
 struct FakeTensor {
   FakeTensor(const char* name, DType dtype, std::vector<int64_t> sizes)
       : name(name), dtype(dtype), address(NextAddress()) {
@@ -30,12 +30,8 @@ struct FakeTensor {
   }
 
   TensorArg arg() const {
-    return {name,
-            reinterpret_cast<void*>(address),
-            sizes.data(),
-            strides.data(),
-            static_cast<int64_t>(sizes.size()),
-            dtype,
+    return {name,           reinterpret_cast<void*>(address),   sizes.data(),
+            strides.data(), static_cast<int64_t>(sizes.size()), dtype,
             device};
   }
 
@@ -57,12 +53,12 @@ struct FakeTensor {
 }  // namespace stablekv::testing
 
 // The Status `expression` has exactly the message `want`; "" is ok.
-#define CHECK_MESSAGE(expression, want)                                                     \
-  do {                                                                                      \
-    const ::stablekv::Status stablekv_got = (expression);                                   \
-    const std::string stablekv_wanted = (want);                                             \
-    CHECK_THAT(stablekv_got.message() == stablekv_wanted,                                   \
-               "\n   got: " << stablekv_got.message() << "\n  want: " << stablekv_wanted);  \
+#define CHECK_MESSAGE(expression, want)                                                    \
+  do {                                                                                     \
+    const ::stablekv::Status stablekv_got = (expression);                                  \
+    const std::string stablekv_wanted = (want);                                            \
+    CHECK_THAT(stablekv_got.message() == stablekv_wanted,                                  \
+               "\n   got: " << stablekv_got.message() << "\n  want: " << stablekv_wanted); \
   } while (false)
 
 #endif  // STABLEKV_CSRC_OPS_TESTING_H_
