@@ -12,7 +12,7 @@ inline constexpr float kMinusInfinity = -__builtin_inff();
 template <class Vec>
 struct AttentionSoftmax {
   using Float = typename Vec::Float;
-  using Int = typename Vec::Int;
+  typedef uint32_t UInt __attribute__((vector_size(sizeof(Float))));
 
   // values[i] = values[i] * scale + slope * positions[i]; `positions` may be null if slope is 0.
   static void ScaleAndBias(float* values, int64_t length, float scale, float slope,
@@ -85,8 +85,9 @@ struct AttentionSoftmax {
     series = Vec::MulAdd(series, r, Vec::Set(0.5f));
     series = Vec::MulAdd(series, r, Vec::Set(1.0f));
     series = Vec::MulAdd(series, r, Vec::Set(1.0f));
-    const Int power = ((Int)shifted - (Int)kRound) << 23;
-    const Float result = (Float)((Int)series + power);
+    // Unsigned: where x is out of range this overflows, and the result is not used.
+    const UInt power = ((UInt)shifted - (UInt)kRound) << 23;
+    const Float result = (Float)((UInt)series + power);
     const Float zero = Vec::Set(0);
     const Float checked = x < Vec::Set(-87.0f) ? zero : result;
     return x == x ? checked : x;

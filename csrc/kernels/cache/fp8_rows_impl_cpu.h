@@ -13,6 +13,7 @@ template <class Vec, VecFormat kFrom, VecFormat kTo>
 struct Fp8Rows {
   using Float = typename Vec::Float;
   using Int = typename Vec::Int;
+  typedef uint32_t UInt __attribute__((vector_size(sizeof(Int))));
 
   static void Encode(const uint8_t* from, int64_t count, float scale, uint8_t* to) {
     int64_t i = 0;
@@ -45,7 +46,7 @@ struct Fp8Rows {
   static Int Codes(Float value) {
     constexpr bool kE4M3 = kTo == VecFormat::kFp8E4M3;
     constexpr int kShift = kE4M3 ? 20 : 21;  // fraction bits that go
-    constexpr int32_t kRebias = (kE4M3 ? 120 : 112) << 23;
+    constexpr uint32_t kRebias = (kE4M3 ? 120u : 112u) << 23;
     constexpr int32_t kSmallestNormal = kE4M3 ? 0x3C800000 : 0x38800000;
     constexpr int32_t kMax = kE4M3 ? 0x7E : 0x7B;
     // A float this large has the format's smallest subnormal as its last fraction bit, so that
@@ -55,10 +56,12 @@ struct Fp8Rows {
     const Int bits = (Int)value;
     const Int magnitude = bits & 0x7FFFFFFF;
     const Int sign = (bits >> 24) & 0x80;
-    const Int last = (magnitude >> kShift) & 1;
-    Int normal = (magnitude - kRebias + ((1 << (kShift - 1)) - 1) + last) >> kShift;
+    // Unsigned: what overflows below is in lanes that take another of the results.
+    const UInt unsigned_magnitude = (UInt)magnitude;
+    const UInt last = (unsigned_magnitude >> kShift) & 1;
+    Int normal = (Int)((unsigned_magnitude - kRebias + ((1 << (kShift - 1)) - 1) + last) >> kShift);
     normal = normal > All(kMax) ? All(kMax) : normal;
-    const Int subnormal = (Int)((Float)magnitude + to_units) - (Int)to_units;
+    const Int subnormal = (Int)((UInt)((Float)magnitude + to_units) - (UInt)to_units);
     const Int code = (magnitude < All(kSmallestNormal) ? subnormal : normal) | sign;
     return magnitude > All(0x7F800000) ? All(0x7F) : code;
   }
