@@ -60,7 +60,7 @@ def in_a_process_of_its_own(code: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("kv_cache_dtype", ["auto", "fp8_e4m3", "a text of more than 15 bytes"])
 def test_string_arguments_do_not_leak(kv_cache_dtype):
-    """The headers' own std::string loses 48 to 96 bytes a call; 10 to 20 MB here."""
+    """The headers' own std::string loses 48 to 96 bytes a call: 3 to 6 MB here."""
     operator = torch.ops._C_cache_ops.reshape_and_cache.default
     arguments = [*reshape_arguments(tokens=0).values()]
     arguments[5] = kv_cache_dtype
@@ -72,21 +72,21 @@ def test_string_arguments_do_not_leak(kv_cache_dtype):
             except RuntimeError:
                 assert kv_cache_dtype != "auto"
 
-    call(20_000)
+    call(10_000)
     before = resident_bytes()
-    call(200_000)
-    assert resident_bytes() - before < 2_000_000
+    call(60_000)
+    assert resident_bytes() - before < 1_000_000
 
 
 def test_optional_tensors_do_not_leak():
     operator = torch.ops._C.paged_attention_v1.default
     arguments = attention_arguments(num_seqs=0)
-    for _ in range(20_000):
+    for _ in range(10_000):
         operator(*arguments)
     before = resident_bytes()
-    for _ in range(100_000):
+    for _ in range(60_000):
         operator(*arguments)
-    assert resident_bytes() - before < 1_000_000
+    assert resident_bytes() - before < 500_000
 
 
 @pytest.mark.parametrize("text", ["", "ÅÆ", "with\0zero", "x" * 100_000])
