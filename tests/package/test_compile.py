@@ -70,12 +70,24 @@ def test_a_decode_step_compiles_to_the_end(lengths, backend, device):
     _check_step(step, (*lengths, 700), device)
 
 
-def _decode_step(key, value, query, key_cache, value_cache, slots, tables, lengths, max_seq_len):
-    """Writes the newest token of each sequence, then attends; allocates its output."""
-    one = torch.ones((), device=query.device)
+def _decode_step(
+    key, value, query, key_cache, value_cache, slots, tables, lengths, max_seq_len, one
+):
+    """Writes the newest token of each sequence, then attends; allocates output and scratch.
+
+    Nothing in it is for the compiler to generate code for, so it needs no C++ compiler.
+    """
     stablekv.reshape_and_cache(key, value, key_cache, value_cache, slots, "auto", one, one)
     return stablekv.paged_attention(
-        query, key_cache, value_cache, tables, lengths, max_seq_len=max_seq_len, scale=0.125
+        query,
+        key_cache,
+        value_cache,
+        tables,
+        lengths,
+        max_seq_len=max_seq_len,
+        scale=0.125,
+        k_scale=one,
+        v_scale=one,
     )
 
 
@@ -97,6 +109,7 @@ def _check_step(step, lengths, device, max_seq_len=None):
         tables,
         arguments["seq_lens"],
         arguments["max_seq_len"],
+        torch.ones((), device=device),
     )
     out = step(*step_arguments)
     got_keys = arguments["key_cache"].clone()

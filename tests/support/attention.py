@@ -115,7 +115,7 @@ def arguments_of(case: AttentionCase, device: str, seed: int = 0) -> dict[str, A
 def with_scratch(arguments: dict[str, Any]) -> dict[str, Any]:
     """The same call of paged_attention_v2, with poisoned scratch of exactly the needed size."""
     query = arguments["query"]
-    device = query.device.type
+    device = query.device
     rows = (*query.shape[:2], layouts.num_partitions(arguments["max_seq_len"]))
     return {
         "out": arguments["out"],

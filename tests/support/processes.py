@@ -18,8 +18,10 @@ def run_python(
     """
     path = [*map(str, first), *sys.path]
     program = f"import sys; sys.path[:] = {path!r}\n{textwrap.dedent(code)}"
+    # torch says so on stderr where there is no numpy, which nothing here needs.
+    quiet = "ignore:Failed to initialize NumPy"
     return subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, "-W", quiet, "-c", program],
         env={**os.environ, **variables},
         capture_output=True,
         text=True,
