@@ -46,6 +46,32 @@ void CheckCodes(ElementType element, CacheType cache, CpuIsa isa, uint32_t lower
   }
 }
 
+// Quotients halfway between two codes, where the last bit of the division decides: a product with
+// 1 / scale would be told from it here.
+void CheckHalfwayQuotients(CacheType cache, CpuIsa isa) {
+  std::vector<float> halfway;
+  for (int code = 0; code < kFp8E5M2Max; ++code) {
+    const auto low = static_cast<uint8_t>(code);
+    const auto high = static_cast<uint8_t>(code + 1);
+    halfway.push_back(cache == CacheType::kFp8E4M3
+                          ? (Fp8E4M3ToFloat(low) + Fp8E4M3ToFloat(high)) / 2
+                          : (Fp8E5M2ToFloat(low) + Fp8E5M2ToFloat(high)) / 2);
+  }
+  for (int i = 1; i <= 200; ++i) {
+    const float scale = 0.01f + 0.0137f * static_cast<float>(i);
+    std::vector<float> from;
+    for (const float quotient : halfway) from.push_back(quotient * scale);
+    std::vector<uint8_t> got(from.size());
+    FindEncodeFp8(ElementType::kFloat32, cache, isa)(reinterpret_cast<const uint8_t*>(from.data()),
+                                                     static_cast<int64_t>(from.size()), scale,
+                                                     got.data());
+    for (size_t j = 0; j < from.size(); ++j) {
+      CHECK_EQUAL(got[j], Expected(cache, from[j] / scale),
+                  NameOf(isa) << " " << from[j] << " / " << scale);
+    }
+  }
+}
+
 // Rows shorter than a vector, and not a byte past their end.
 void CheckLengths(CpuIsa isa) {
   const std::vector<float> from(40, 3.0f);
@@ -73,6 +99,7 @@ int main() {
       for (const uint32_t lower : {0u, 1u, 0x7FFFu, 0x8000u, 0x8001u, 0xFFFFu}) {
         CheckCodes(ElementType::kFloat32, cache, isa, lower, 1.0f);
       }
+      CheckHalfwayQuotients(cache, isa);
       for (const float scale : {1.0f, 0.0371f, -3e-3f, 0.0f}) {
         CheckCodes(ElementType::kFloat32, cache, isa, 0x1234, scale);
         CheckCodes(ElementType::kFloat16, cache, isa, 0, scale);

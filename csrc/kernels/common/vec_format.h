@@ -10,7 +10,8 @@ namespace stablekv {
 
 enum class VecFormat : int8_t { kFloat32, kFloat16, kBFloat16, kFp8E4M3, kFp8E5M2 };
 
-constexpr int64_t BytesOf(VecFormat format) {
+// `static`: the files of the vector units must not share the symbol of a function.
+static constexpr int64_t BytesOf(VecFormat format) {
   return format == VecFormat::kFloat32 ? 4 : format >= VecFormat::kFp8E4M3 ? 1 : 2;
 }
 
