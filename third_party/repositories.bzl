@@ -4,6 +4,7 @@ load("//third_party/cuda:defs.bzl", "cuda_repository")
 load("//third_party/python:defs.bzl", "pip_repository", "python_repository")
 load("//third_party/torch:defs.bzl", "torch_repository")
 
+# buildifier: disable=unnamed-macro
 def stablekv_repositories():
     """Declares what a build of stablekv reads. A repository already declared under the name stays."""
     _maybe(

@@ -1,5 +1,6 @@
 """The toolchains of stablekv: the second of the two calls in a WORKSPACE."""
 
+# buildifier: disable=unnamed-macro
 def stablekv_toolchains():
     """Registers the pinned Python and the CUDA toolchains (the real and the disabled one)."""
     native.register_toolchains(

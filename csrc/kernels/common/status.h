@@ -23,10 +23,10 @@ class [[nodiscard]] Status {
 }  // namespace stablekv
 
 // Returns from the enclosing function when `expression` is an error.
-#define STABLEKV_RETURN_IF_ERROR(expression)                              \
-  do {                                                                    \
-    ::stablekv::Status stablekv_status = (expression);                    \
-    if (!stablekv_status.ok()) return stablekv_status;                    \
+#define STABLEKV_RETURN_IF_ERROR(expression)           \
+  do {                                                 \
+    ::stablekv::Status stablekv_status = (expression); \
+    if (!stablekv_status.ok()) return stablekv_status; \
   } while (false)
 
 #endif  // STABLEKV_CSRC_KERNELS_COMMON_STATUS_H_

@@ -1,6 +1,6 @@
 """A CUDA toolkit of hash-pinned wheels, merged into one tree."""
 
-load("//third_party/python/private:interpreter.bzl", "find_python")
+load("//third_party/python:interpreter.bzl", "find_python")
 
 # The newest GCC that nvcc 13.0 takes as its host compiler.
 _NEWEST_GCC = 15

@@ -1,6 +1,6 @@
 """Hash-locked Python packages, fetched by pip, one target a package."""
 
-load(":interpreter.bzl", "find_python")
+load("//third_party/python:interpreter.bzl", "find_python")
 
 _HEADER = """\
 # Generated from {lock}.

@@ -1,6 +1,6 @@
 """The Python toolchain: the machine's CPython behind an empty virtual environment."""
 
-load(":interpreter.bzl", "PYTHON_VERSION", "find_python")
+load("//third_party/python:interpreter.bzl", "PYTHON_VERSION", "find_python")
 
 _BUILD = """\
 load("@bazel_tools//tools/python:toolchain.bzl", "py_runtime_pair")
