@@ -16,7 +16,7 @@ from tests.support import tensors
 class CacheCase:
     """What a call looks like. Caches hold random bytes, so that a store too many shows."""
 
-    slots: tuple[int, ...] = (5, 16, -1, 0, 47, 31)
+    slots: tuple[int, ...] = (5, 16, 0, -1, 47, 31)
     num_heads: int = 3
     head_size: int = 32
     block_size: int = 16
