@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "bootstrap"))
 
-import main
+import command
 import report
 import truststore
 
@@ -237,10 +237,10 @@ def test_a_cache_that_cannot_be_written(machine):
 
 def test_too_little_room(machine, monkeypatch):
     usage = type("Usage", (), {"free": 10**8})
-    monkeypatch.setattr(main.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(command.shutil, "disk_usage", lambda _: usage)
     monkeypatch.setenv("PATH", str(machine.bin))
     with pytest.raises(report.StepError, match="has 100 MB free, wanted 900 MB"):
-        main._check_machine(machine.bin)
+        command._check_machine(machine.bin)
 
 
 def test_a_package_changed_its_layout(machine):
