@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "csrc/kernels/cache/transpose_cpu.h"
+
 namespace stablekv {
 namespace {
 
@@ -16,13 +18,30 @@ void CopyChunk(const TokenRows& rows, const uint8_t* from, int64_t bytes, int64_
   }
 }
 
+// Elements [d, end_d) of tokens [t, end_t).
 template <int64_t kBytes>
-void Transpose(const TokenRows& rows, int64_t row_bytes, uint8_t* to) {
-  for (int64_t d = 0; d < rows.count; ++d) {
-    for (int64_t t = 0; t < rows.tokens; ++t) {
-      memcpy(to + d * row_bytes + t * kBytes, rows.data + t * rows.stride + d * kBytes, kBytes);
+void TransposeSlowly(const TokenRows& rows, int64_t d, int64_t end_d, int64_t t, int64_t end_t,
+                     int64_t row_bytes, uint8_t* to) {
+  for (; d < end_d; ++d) {
+    for (int64_t i = t; i < end_t; ++i) {
+      memcpy(to + d * row_bytes + i * kBytes, rows.data + i * rows.stride + d * kBytes, kBytes);
     }
   }
+}
+
+template <int64_t kBytes>
+void Transpose(const TokenRows& rows, int64_t row_bytes, uint8_t* to) {
+  constexpr int64_t kSide = 16 / kBytes;
+  const int64_t square_d = rows.count / kSide * kSide;
+  const int64_t square_t = rows.tokens / kSide * kSide;
+  for (int64_t d = 0; d < square_d; d += kSide) {
+    for (int64_t t = 0; t < square_t; t += kSide) {
+      TransposeSquare<kBytes>(rows.data + t * rows.stride + d * kBytes, rows.stride,
+                              to + d * row_bytes + t * kBytes, row_bytes);
+    }
+  }
+  TransposeSlowly<kBytes>(rows, 0, square_d, square_t, rows.tokens, row_bytes, to);
+  TransposeSlowly<kBytes>(rows, square_d, rows.count, 0, rows.tokens, row_bytes, to);
 }
 
 }  // namespace
