@@ -41,6 +41,25 @@ void PagedAttentionV2(
     int64_t blocksparse_local_blocks, int64_t blocksparse_vert_stride,
     int64_t blocksparse_block_size, int64_t blocksparse_head_sliding_step);
 
+void ConcatAndCacheMla(const torch::stable::Tensor& kv_c, const torch::stable::Tensor& k_pe,
+                       const torch::stable::Tensor& kv_cache,
+                       const torch::stable::Tensor& slot_mapping, const StringArg& kv_cache_dtype,
+                       const torch::stable::Tensor& scale);
+
+void ConcatAndCacheMlaRopeFused(
+    const torch::stable::Tensor& positions, const torch::stable::Tensor& q_pe,
+    const torch::stable::Tensor& k_pe, const torch::stable::Tensor& kv_c,
+    const torch::stable::Tensor& cos_sin_cache, bool is_neox,
+    const torch::stable::Tensor& slot_mapping, const torch::stable::Tensor& kv_cache,
+    const StringArg& kv_cache_dtype, const torch::stable::Tensor& kv_cache_scale);
+
+void ConcatMlaQ(const torch::stable::Tensor& ql_nope, const torch::stable::Tensor& q_pe,
+                const torch::stable::Tensor& q_out);
+
+void IndexerKQuantAndCache(const torch::stable::Tensor& k, const torch::stable::Tensor& kv_cache,
+                           const torch::stable::Tensor& slot_mapping, int64_t quant_block_size,
+                           const StringArg& kv_cache_dtype);
+
 }  // namespace stablekv
 
 #endif  // STABLEKV_CSRC_LIBTORCH_STABLE_OPS_H_

@@ -37,6 +37,20 @@ STABLE_TORCH_LIBRARY_FRAGMENT(STABLEKV_CACHE_NAMESPACE, library) {
       "reshape_and_cache("
       "Tensor key, Tensor value, Tensor! key_cache, Tensor! value_cache, Tensor slot_mapping, "
       "str kv_cache_dtype, Tensor k_scale, Tensor v_scale) -> ()");
+  library.def(
+      "concat_and_cache_mla("
+      "Tensor kv_c, Tensor k_pe, Tensor! kv_cache, Tensor slot_mapping, str kv_cache_dtype, "
+      "Tensor scale) -> ()");
+  library.def(
+      "concat_and_cache_mla_rope_fused("
+      "Tensor positions, Tensor! q_pe, Tensor! k_pe, Tensor kv_c, Tensor cos_sin_cache, "
+      "bool is_neox, Tensor slot_mapping, Tensor! kv_cache, str kv_cache_dtype, "
+      "Tensor kv_cache_scale) -> ()");
+  library.def("concat_mla_q(Tensor ql_nope, Tensor q_pe, Tensor! q_out) -> ()");
+  library.def(
+      "indexer_k_quant_and_cache("
+      "Tensor k, Tensor! kv_cache, Tensor slot_mapping, int quant_block_size, "
+      "str kv_cache_dtype) -> ()");
 }
 
 namespace {
@@ -50,6 +64,10 @@ void ImplementAttention(StableLibrary& library) {
 
 void ImplementCache(StableLibrary& library) {
   library.impl("reshape_and_cache", TORCH_BOX(&stablekv::ReshapeAndCache));
+  library.impl("concat_and_cache_mla", TORCH_BOX(&stablekv::ConcatAndCacheMla));
+  library.impl("concat_and_cache_mla_rope_fused", TORCH_BOX(&stablekv::ConcatAndCacheMlaRopeFused));
+  library.impl("concat_mla_q", TORCH_BOX(&stablekv::ConcatMlaQ));
+  library.impl("indexer_k_quant_and_cache", TORCH_BOX(&stablekv::IndexerKQuantAndCache));
 }
 
 }  // namespace

@@ -4,7 +4,7 @@ Importing the package loads its operators, which are then also at `torch.ops._C`
 `torch.ops._C_cache_ops`.
 """
 
-from stablekv import fakes, layouts, reference
+from stablekv import fakes, layouts, reference, reference_mla
 from stablekv.attention import (
     BlockSparse,
     paged_attention,
@@ -14,6 +14,12 @@ from stablekv.attention import (
 from stablekv.block_pool import BlockPool, OutOfBlocksError
 from stablekv.cache import reshape_and_cache
 from stablekv.kv_cache import Batch, KVCache, UnknownSequenceError
+from stablekv.mla import (
+    concat_and_cache_mla,
+    concat_and_cache_mla_rope_fused,
+    concat_mla_q,
+    indexer_k_quant_and_cache,
+)
 
 __version__ = "0.1.0"
 
@@ -25,11 +31,16 @@ __all__ = [
     "OutOfBlocksError",
     "UnknownSequenceError",
     "__version__",
+    "concat_and_cache_mla",
+    "concat_and_cache_mla_rope_fused",
+    "concat_mla_q",
+    "indexer_k_quant_and_cache",
     "layouts",
     "paged_attention",
     "paged_attention_v1",
     "paged_attention_v2",
     "reference",
+    "reference_mla",
     "reshape_and_cache",
 ]
 

@@ -14,4 +14,8 @@ _cache = getattr(torch.ops, CACHE_NAMESPACE)
 
 paged_attention_v1 = _attention.paged_attention_v1.default
 paged_attention_v2 = _attention.paged_attention_v2.default
+concat_and_cache_mla = _cache.concat_and_cache_mla.default
+concat_and_cache_mla_rope_fused = _cache.concat_and_cache_mla_rope_fused.default
+concat_mla_q = _cache.concat_mla_q.default
+indexer_k_quant_and_cache = _cache.indexer_k_quant_and_cache.default
 reshape_and_cache = _cache.reshape_and_cache.default

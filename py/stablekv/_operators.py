@@ -8,7 +8,13 @@ CACHE_NAMESPACE = "_C_cache_ops"
 # What the library defines, by namespace.
 OPERATORS: dict[str, tuple[str, ...]] = {
     ATTENTION_NAMESPACE: ("paged_attention_v1", "paged_attention_v2"),
-    CACHE_NAMESPACE: ("reshape_and_cache",),
+    CACHE_NAMESPACE: (
+        "concat_and_cache_mla",
+        "concat_and_cache_mla_rope_fused",
+        "concat_mla_q",
+        "indexer_k_quant_and_cache",
+        "reshape_and_cache",
+    ),
 }
 
 

@@ -9,7 +9,7 @@ import stablekv
 import torch
 from stablekv import layouts, reference
 
-from tests.support import tensors
+from tests.support.compare import check_bytes
 
 
 @dataclass(frozen=True)
@@ -85,25 +85,9 @@ def check(arguments: dict[str, Any]) -> None:
 
     Nothing else may change, nor what lies between the elements of the caches.
     """
-    expected = {n: v.cpu() if isinstance(v, torch.Tensor) else v for n, v in arguments.items()}
-    for name in ("key_cache", "value_cache"):
-        expected[name] = expected[name].clone()
-    reference.reshape_and_cache(**expected)
-
-    before = tensors.snapshot(arguments)
-    stablekv.reshape_and_cache(**arguments)
-    for name in ("key_cache", "value_cache"):
-        _compare(name, arguments[name], expected[name])
-    if touched := tensors.changed(before, arguments, but=("key_cache", "value_cache")):
-        raise AssertionError(f"wrote to {touched}, outside of the caches' elements")
-
-
-def _compare(name: str, actual: torch.Tensor, expected: torch.Tensor) -> None:
-    got, want = tensors.bytes_of(actual).cpu(), tensors.bytes_of(expected)
-    wrong = got != want
-    if wrong.any():
-        place = tuple(wrong.nonzero()[0].tolist())
-        raise AssertionError(
-            f"{int(wrong.sum())} of {wrong.numel()} elements of {name} are off, the first at "
-            f"{place}: {hex(got[place])} instead of {hex(want[place])}"
-        )
+    check_bytes(
+        stablekv.reshape_and_cache,
+        reference.reshape_and_cache,
+        arguments,
+        written=["key_cache", "value_cache"],
+    )

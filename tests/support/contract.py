@@ -37,6 +37,7 @@ _DTYPES = (
 )
 
 ELEMENT = "element"  # the dtype of queries and keys of the call
+HALF = "half"  # the same, or bfloat16 where that is float32
 CACHE = "cache"  # what the call's kv_cache_dtype stores
 
 # A dtype, one of several, or one of the words above.
@@ -53,12 +54,19 @@ class Variant:
     def __str__(self) -> str:
         return f"{layouts.dtype_name(self.dtype)}-{self.kv_cache_dtype}"
 
+    @property
+    def half(self) -> torch.dtype:
+        """The dtype of a call of an operator that takes 16-bit elements only."""
+        return torch.bfloat16 if self.dtype == torch.float32 else self.dtype
+
     def accepts(self, dtype: Accepted) -> tuple[torch.dtype, ...]:
         """The dtypes that a row's `dtype` stands for in this call."""
         if isinstance(dtype, torch.dtype):
             return (dtype,)
         if isinstance(dtype, tuple):
             return dtype
+        if dtype == HALF:
+            return (self.half,)
         if dtype == CACHE and layouts.is_fp8(self.kv_cache_dtype):
             return (torch.uint8, layouts.FP8_FORMATS[self.kv_cache_dtype])
         return (self.dtype,)

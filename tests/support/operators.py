@@ -20,6 +20,7 @@ from tests.support.contract import (
     Row,
     Variant,
 )
+from tests.support.mla_operators import MLA_OPERATORS
 
 # ---- paged attention
 
@@ -190,5 +191,5 @@ RESHAPE_AND_CACHE = Operator(
     ),
 )
 
-OPERATORS = (PAGED_ATTENTION_V1, PAGED_ATTENTION_V2, RESHAPE_AND_CACHE)
+OPERATORS = (PAGED_ATTENTION_V1, PAGED_ATTENTION_V2, RESHAPE_AND_CACHE, *MLA_OPERATORS)
 assert layouts.BLOCK_SIZES == (8, 16, 32)  # what the refused ones above are chosen against

@@ -37,6 +37,14 @@ def longer(tensor: torch.Tensor, dim: int, extra: int) -> torch.Tensor:
     return more
 
 
+def shifted(tensor: torch.Tensor, elements: int) -> torch.Tensor:
+    """An equal contiguous tensor that begins some elements into its memory, which is poisoned."""
+    flat = poisoned((tensor.numel() + elements,), tensor.dtype, tensor.device.type)
+    view = flat[elements:].view(tensor.shape)
+    bytes_of(view).copy_(bytes_of(tensor))
+    return view
+
+
 def bytes_of(tensor: torch.Tensor) -> torch.Tensor:
     """The tensor's memory as integers of its element's size: equal exactly when the bytes are."""
     integers = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}

@@ -1,0 +1,36 @@
+#include "csrc/ops/concat_and_cache_mla_rope_fused.h"
+
+#include "csrc/libtorch_stable/launch.h"
+#include "csrc/libtorch_stable/ops.h"
+#include "csrc/libtorch_stable/tensor_arg.h"
+
+namespace stablekv {
+
+using torch::stable::Tensor;
+
+void ConcatAndCacheMlaRopeFused(const Tensor& positions, const Tensor& q_pe, const Tensor& k_pe,
+                                const Tensor& kv_c, const Tensor& cos_sin_cache, bool is_neox,
+                                const Tensor& slot_mapping, const Tensor& kv_cache,
+                                const StringArg& kv_cache_dtype, const Tensor& kv_cache_scale) {
+  const ConcatAndCacheMlaRopeFusedArgs args{
+      InputArg("positions", positions),
+      OutputArg("q_pe", q_pe),
+      OutputArg("k_pe", k_pe),
+      InputArg("kv_c", kv_c),
+      InputArg("cos_sin_cache", cos_sin_cache),
+      is_neox,
+      InputArg("slot_mapping", slot_mapping),
+      OutputArg("kv_cache", kv_cache),
+      kv_cache_dtype.text,
+      InputArg("kv_cache_scale", kv_cache_scale),
+  };
+  ConcatAndCacheMlaRopeFusedParams params;
+  ThrowIfError(PrepareConcatAndCacheMlaRopeFused(args, &params));
+  if (params.num_tokens == 0) return;
+  Launch(
+      "concat_and_cache_mla_rope_fused", args.q_pe.device,
+      [&](ParallelFor parallel_for) { return ConcatAndCacheMlaRopeFusedCpu(params, parallel_for); },
+      [&](auto stream) { return ConcatAndCacheMlaRopeFusedCuda(params, stream); });
+}
+
+}  // namespace stablekv
