@@ -194,7 +194,7 @@ exit "${{FAKE_EXIT:-0}}"
     def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
         """Runs bazelw to its end with these variables added to its environment."""
         with self.start(*arguments, env=self.environment | variables) as child:
-            out, err = child.communicate(timeout=60)
+            out, err = child.communicate(timeout=200)
         return subprocess.CompletedProcess(child.args, child.returncode, out, err)
 
     def calls(self, of: str) -> list[str]:

@@ -24,7 +24,7 @@ def test_passes_the_exit_code(machine):
 def test_passes_standard_input(machine):
     machine.add("bazel", "7.7.1")
     with machine.start("cat", stdin=subprocess.PIPE) as child:
-        out, _ = child.communicate("from stdin\n", timeout=60)
+        out, _ = child.communicate("from stdin\n", timeout=200)
     assert out.endswith("from stdin\n")
 
 
@@ -35,7 +35,7 @@ def test_becomes_bazel_so_that_signals_reach_it(machine):
             assert child.poll() is None
             time.sleep(0.01)
         os.kill(child.pid, signal.SIGTERM)
-        assert child.wait(10) == 8
+        assert child.wait(200) == 8
 
 
 def test_keeps_the_current_folder(machine):
@@ -43,7 +43,7 @@ def test_keeps_the_current_folder(machine):
     below = machine.repo / "a b"
     below.mkdir()
     with machine.start("build", cwd=below) as child:
-        child.communicate(timeout=60)
+        child.communicate(timeout=200)
     assert (machine.fake / "pwd").read_text() == f"{below}\n"
 
 
