@@ -60,6 +60,9 @@ void IndexerKQuantAndCache(const torch::stable::Tensor& k, const torch::stable::
                            const torch::stable::Tensor& slot_mapping, int64_t quant_block_size,
                            const StringArg& kv_cache_dtype);
 
+void SwapBlocks(const torch::stable::Tensor& src, const torch::stable::Tensor& dst,
+                int64_t block_size_in_bytes, const torch::stable::Tensor& block_mapping);
+
 }  // namespace stablekv
 
 #endif  // STABLEKV_CSRC_LIBTORCH_STABLE_OPS_H_

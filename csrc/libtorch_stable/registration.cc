@@ -51,6 +51,9 @@ STABLE_TORCH_LIBRARY_FRAGMENT(STABLEKV_CACHE_NAMESPACE, library) {
       "indexer_k_quant_and_cache("
       "Tensor k, Tensor! kv_cache, Tensor slot_mapping, int quant_block_size, "
       "str kv_cache_dtype) -> ()");
+  library.def(
+      "swap_blocks("
+      "Tensor src, Tensor! dst, int block_size_in_bytes, Tensor block_mapping) -> ()");
 }
 
 namespace {
@@ -68,6 +71,7 @@ void ImplementCache(StableLibrary& library) {
   library.impl("concat_and_cache_mla_rope_fused", TORCH_BOX(&stablekv::ConcatAndCacheMlaRopeFused));
   library.impl("concat_mla_q", TORCH_BOX(&stablekv::ConcatMlaQ));
   library.impl("indexer_k_quant_and_cache", TORCH_BOX(&stablekv::IndexerKQuantAndCache));
+  library.impl("swap_blocks", TORCH_BOX(&stablekv::SwapBlocks));
 }
 
 }  // namespace

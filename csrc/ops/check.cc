@@ -134,6 +134,16 @@ Status CheckContiguousFrom(const char* op, const TensorArg& tensor, int64_t firs
                        "strides " + StridesOf(tensor) + " for shape " + SizesOf(tensor));
 }
 
+Status CheckNoGaps(const char* op, const TensorArg& tensor) {
+  const int64_t count = NumElements(tensor);
+  if (count == 0) return Status();
+  int64_t last = 0;
+  for (int64_t i = 0; i < tensor.dim; ++i) last += (tensor.size(i) - 1) * tensor.stride(i);
+  if (last == count - 1 && HasDistinctElements(tensor)) return Status();
+  return ArgumentError(op, tensor.name, "be without gaps between its elements",
+                       "strides " + StridesOf(tensor) + " for shape " + SizesOf(tensor));
+}
+
 Status CheckDistinctElements(const char* op, const TensorArg& tensor) {
   if (HasDistinctElements(tensor)) return Status();
   return ArgumentError(op, tensor.name, "have memory of its own for every element",

@@ -50,6 +50,10 @@ Status CheckSizeAtLeast(const char* op, const TensorArg& tensor, int64_t dim, in
 // of tensors without elements, do not matter.
 Status CheckContiguousFrom(const char* op, const TensorArg& tensor, int64_t first);
 
+// The elements fill the memory from the first to the last one, each once, whatever the order of the
+// dimensions.
+Status CheckNoGaps(const char* op, const TensorArg& tensor);
+
 // No two elements of a tensor that is written to share memory.
 Status CheckDistinctElements(const char* op, const TensorArg& tensor);
 

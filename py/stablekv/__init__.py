@@ -4,7 +4,7 @@ Importing the package loads its operators, which are then also at `torch.ops._C`
 `torch.ops._C_cache_ops`.
 """
 
-from stablekv import fakes, layouts, reference, reference_mla
+from stablekv import fakes, layouts, reference, reference_mla, reference_swap
 from stablekv.attention import (
     BlockSparse,
     paged_attention,
@@ -20,6 +20,7 @@ from stablekv.mla import (
     concat_mla_q,
     indexer_k_quant_and_cache,
 )
+from stablekv.swap import swap_blocks
 
 __version__ = "0.1.0"
 
@@ -41,7 +42,9 @@ __all__ = [
     "paged_attention_v2",
     "reference",
     "reference_mla",
+    "reference_swap",
     "reshape_and_cache",
+    "swap_blocks",
 ]
 
 fakes.register()

@@ -19,3 +19,4 @@ concat_and_cache_mla_rope_fused = _cache.concat_and_cache_mla_rope_fused.default
 concat_mla_q = _cache.concat_mla_q.default
 indexer_k_quant_and_cache = _cache.indexer_k_quant_and_cache.default
 reshape_and_cache = _cache.reshape_and_cache.default
+swap_blocks = _cache.swap_blocks.default

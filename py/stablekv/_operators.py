@@ -14,6 +14,7 @@ OPERATORS: dict[str, tuple[str, ...]] = {
         "concat_mla_q",
         "indexer_k_quant_and_cache",
         "reshape_and_cache",
+        "swap_blocks",
     ),
 }
 

@@ -24,7 +24,7 @@ def register() -> None:
 
 
 def _fake_of(name: str, operator: torch._ops.OpOverload) -> Callable[..., None]:
-    """A fake of an operator all of whose tensors belong on one device.
+    """A fake of an operator, which checks the devices alone.
 
     One tensor on the meta device sends the whole call here, so a call that mixes devices would
     otherwise do nothing and say nothing.
@@ -34,13 +34,43 @@ def _fake_of(name: str, operator: torch._ops.OpOverload) -> Callable[..., None]:
 
     def fake(*values: object, **named: object) -> None:
         given = dict(zip((argument.name for argument in arguments), values, strict=False), **named)
-        principal = given[inputs[0]]
-        assert isinstance(principal, torch.Tensor)
-        for argument, value in given.items():
-            if isinstance(value, torch.Tensor) and value.device != principal.device:
-                raise RuntimeError(
-                    f"{name}: {argument} must be on {principal.device} (the device of "
-                    f"{inputs[0]}), got {value.device}"
-                )
+        if name == "swap_blocks":
+            _check_swap_blocks(given)
+        else:
+            _check_one_device(name, given, inputs[0])
 
     return fake
+
+
+def _check_one_device(name: str, given: dict[str, object], principal: str) -> None:
+    home = given[principal]
+    assert isinstance(home, torch.Tensor)
+    for argument, value in given.items():
+        if isinstance(value, torch.Tensor) and value.device != home.device:
+            raise RuntimeError(
+                f"{name}: {argument} must be on {home.device} (the device of "
+                f"{principal}), got {value.device}"
+            )
+
+
+def _check_swap_blocks(given: dict[str, object]) -> None:
+    """The mapping is on the CPU; each cache is there or on the one CUDA device of the call."""
+    src, dst, mapping = (given[n] for n in ("src", "dst", "block_mapping"))
+    assert isinstance(src, torch.Tensor)
+    assert isinstance(dst, torch.Tensor)
+    assert isinstance(mapping, torch.Tensor)
+    if src.device.type == dst.device.type == mapping.device.type == "meta":
+        return
+    for argument, cache in (("src", src), ("dst", dst)):
+        if cache.device.type not in ("cpu", "cuda"):
+            raise RuntimeError(
+                f"swap_blocks: {argument} must be on the CPU or on a CUDA device, "
+                f"got {cache.device}"
+            )
+    if src.device.type == dst.device.type == "cuda" and src.device != dst.device:
+        raise RuntimeError(
+            f"swap_blocks: dst must be on the CPU or on {src.device} (the device of src), "
+            f"got {dst.device}"
+        )
+    if mapping.device.type != "cpu":
+        raise RuntimeError(f"swap_blocks: block_mapping must be on the CPU, got {mapping.device}")

@@ -95,6 +95,8 @@ class Row:
     gaps: int = 0  # dimensions, from the first on, that may have gaps
     written: bool = False
     or_more: bool = False
+    free: bool = False  # any shape without gaps, in any order of dimensions
+    home: str = "call"  # the device: that of the "call", always the "cpu", or "any"
 
     @property
     def names(self) -> list[str]:
@@ -144,6 +146,8 @@ def refusals(operator: Operator, variant: Variant) -> Iterator[Refusal]:
         yield Refusal(f"{row.name}-on-meta", (row.name,), _moved(row.name, "meta"))
         if row.dims:
             yield from _bad_shapes(operator, row)
+        elif row.free:
+            yield Refusal(f"{row.name}-gap", (row.name,), _gapped(row.name, 0))
         elif row.or_more:
             yield Refusal(f"{row.name}-one-short", (row.name,), _cut(row.name))
             yield Refusal(f"{row.name}-gap", (row.name,), _gapped(row.name, -1))
@@ -180,7 +184,10 @@ def variations(operator: Operator, variant: Variant) -> Iterator[tuple[str, Chan
         for i, dim in enumerate(row.dims.split()):
             if dim.endswith("+"):
                 yield f"{row.name}-{row.names[i]}-larger", _resized(row.name, i, +3)
-        if not row.dims and row.or_more:
+        if row.free:
+            yield f"{row.name}-flat", _changed(row.name, torch.flatten)
+            yield f"{row.name}-transposed", _changed(row.name, torch.t)
+        elif not row.dims and row.or_more:
             yield f"{row.name}-larger", _changed(row.name, lambda t: tensors.longer(t, 0, 3))
             yield f"{row.name}-flat", _changed(row.name, torch.flatten)
         elif not row.dims:

@@ -21,6 +21,7 @@ from tests.support.contract import (
     Variant,
 )
 from tests.support.mla_operators import MLA_OPERATORS
+from tests.support.swap_operators import SWAP_OPERATORS
 
 # ---- paged attention
 
@@ -191,5 +192,11 @@ RESHAPE_AND_CACHE = Operator(
     ),
 )
 
-OPERATORS = (PAGED_ATTENTION_V1, PAGED_ATTENTION_V2, RESHAPE_AND_CACHE, *MLA_OPERATORS)
+OPERATORS = (
+    PAGED_ATTENTION_V1,
+    PAGED_ATTENTION_V2,
+    RESHAPE_AND_CACHE,
+    *MLA_OPERATORS,
+    *SWAP_OPERATORS,
+)
 assert layouts.BLOCK_SIZES == (8, 16, 32)  # what the refused ones above are chosen against

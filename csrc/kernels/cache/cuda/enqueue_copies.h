@@ -1,0 +1,44 @@
+// Copies of memory by the driver, one call for each.
+#ifndef STABLEKV_CSRC_KERNELS_CACHE_CUDA_ENQUEUE_COPIES_H_
+#define STABLEKV_CSRC_KERNELS_CACHE_CUDA_ENQUEUE_COPIES_H_
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+#include <string>
+
+#include "csrc/kernels/cache/memory_copies.h"
+#include "csrc/kernels/common/status.h"
+
+namespace stablekv {
+
+// Enqueues `count` copies, in order. Neighbours that continue each other on both sides become one.
+inline Status EnqueueCopies(const MemoryCopy* copies, int64_t count, cudaMemcpyKind kind,
+                            cudaStream_t stream) {
+  for (int64_t i = 0; i < count;) {
+    MemoryCopy copy = copies[i];
+    int64_t next = i + 1;
+    // Merged copies do not overlap either: the sources would be overwritten otherwise.
+    while (next < count && copies[next].from == copy.from + copy.bytes &&
+           copies[next].to == copy.to + copy.bytes) {
+      const uintptr_t from = reinterpret_cast<uintptr_t>(copy.from);
+      const uintptr_t to = reinterpret_cast<uintptr_t>(copy.to);
+      const auto bytes = static_cast<uintptr_t>(copy.bytes + copies[next].bytes);
+      if ((from < to ? to - from : from - to) < bytes) break;
+      copy.bytes += copies[next++].bytes;
+    }
+    const cudaError_t error =
+        cudaMemcpyAsync(copy.to, copy.from, static_cast<size_t>(copy.bytes), kind, stream);
+    if (error != cudaSuccess) {
+      (void)cudaGetLastError();
+      return Status::Error("copy " + std::to_string(i) + ", of " + std::to_string(copy.bytes) +
+                           " bytes, failed: " + cudaGetErrorString(error));
+    }
+    i = next;
+  }
+  return Status();
+}
+
+}  // namespace stablekv
+
+#endif  // STABLEKV_CSRC_KERNELS_CACHE_CUDA_ENQUEUE_COPIES_H_
