@@ -1,7 +1,10 @@
 #include "csrc/kernels/attention/paged_attention_cpu.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <iostream>
 #include <string>
 #include <thread>
@@ -224,6 +227,44 @@ void TestV1AndV2() {
   problem.CheckOut("v2");
 }
 
+// Blocks 4 GiB and more apart: offsets that 32 bits do not hold. The memory is only touched where
+// blocks are.
+void TestFarBlocks() {
+  CaseShape shape;
+  shape.element = ElementType::kBFloat16;
+  shape.seq_lens = {20};
+  AttentionCase problem(shape);
+  PagedAttentionParams params = problem.params();
+  CHECK_OK(PagedAttentionV1Cpu(params, SerialFor), "near blocks");
+  const std::vector<uint8_t> near = problem.out_bytes();
+
+  const int64_t element_bytes = 2;
+  const int64_t stride = (int64_t{1} << 31) + 8;  // elements
+  const auto bytes = static_cast<size_t>((params.num_blocks * stride) * element_bytes);
+  void* const memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  CHECK_THAT(memory != MAP_FAILED, "no address space for " << bytes << " bytes");
+  if (memory == MAP_FAILED) return;
+  auto* const keys = static_cast<uint8_t*>(memory);
+  uint8_t* const values = keys + stride / 2 * element_bytes;
+  const auto copy = [&](const void* from, int64_t from_stride, uint8_t* to) {
+    for (int64_t block = 0; block < params.num_blocks; ++block) {
+      memcpy(to + block * stride * element_bytes,
+             static_cast<const uint8_t*>(from) + block * from_stride * element_bytes,
+             static_cast<size_t>(from_stride * element_bytes));
+    }
+  };
+  copy(params.key_cache, params.key_cache_block_stride, keys);
+  copy(params.value_cache, params.value_cache_block_stride, values);
+  problem.ClearOut();
+  params.key_cache = keys;
+  params.value_cache = values;
+  params.key_cache_block_stride = params.value_cache_block_stride = stride;
+  CHECK_OK(PagedAttentionV1Cpu(params, SerialFor), "far blocks");
+  CHECK_THAT(problem.out_bytes() == near, "far blocks give another answer");
+  munmap(memory, bytes);
+}
+
 void TestEmpty() {
   PagedAttentionParams params{};
   CHECK_OK(PagedAttentionV1Cpu(params, SerialFor), "no sequences");
@@ -248,6 +289,7 @@ int main() {
   stablekv::TestNanGoesThrough();
   stablekv::TestIsas();
   stablekv::TestV1AndV2();
+  stablekv::TestFarBlocks();
   stablekv::TestEmpty();
   return stablekv::testing::Finish();
 }
