@@ -19,27 +19,28 @@ void ReshapeAndCache(const torch::stable::Tensor& key, const torch::stable::Tens
                      const torch::stable::Tensor& slot_mapping, const StringArg& kv_cache_dtype,
                      const torch::stable::Tensor& k_scale, const torch::stable::Tensor& v_scale);
 
-void PagedAttentionV1(
-    const torch::stable::Tensor& out, const torch::stable::Tensor& query,
-    const torch::stable::Tensor& key_cache, const torch::stable::Tensor& value_cache,
-    int64_t num_kv_heads, double scale, const torch::stable::Tensor& block_tables,
-    const torch::stable::Tensor& seq_lens, int64_t block_size, int64_t max_seq_len,
-    const std::optional<torch::stable::Tensor>& alibi_slopes, const StringArg& kv_cache_dtype,
-    const torch::stable::Tensor& k_scale, const torch::stable::Tensor& v_scale, int64_t tp_rank,
-    int64_t blocksparse_local_blocks, int64_t blocksparse_vert_stride,
-    int64_t blocksparse_block_size, int64_t blocksparse_head_sliding_step);
+void PagedAttentionV1(const torch::stable::Tensor& out, const torch::stable::Tensor& query,
+                      const torch::stable::Tensor& key_cache,
+                      const torch::stable::Tensor& value_cache, int64_t num_kv_heads, double scale,
+                      const torch::stable::Tensor& block_tables,
+                      const torch::stable::Tensor& seq_lens, int64_t block_size,
+                      int64_t max_seq_len, const std::optional<torch::stable::Tensor>& alibi_slopes,
+                      const StringArg& kv_cache_dtype, const torch::stable::Tensor& k_scale,
+                      const torch::stable::Tensor& v_scale, int64_t tp_rank,
+                      int64_t blocksparse_local_blocks, int64_t blocksparse_vert_stride,
+                      int64_t blocksparse_block_size, int64_t blocksparse_head_sliding_step);
 
-void PagedAttentionV2(
-    const torch::stable::Tensor& out, const torch::stable::Tensor& exp_sums,
-    const torch::stable::Tensor& max_logits, const torch::stable::Tensor& tmp_out,
-    const torch::stable::Tensor& query, const torch::stable::Tensor& key_cache,
-    const torch::stable::Tensor& value_cache, int64_t num_kv_heads, double scale,
-    const torch::stable::Tensor& block_tables, const torch::stable::Tensor& seq_lens,
-    int64_t block_size, int64_t max_seq_len,
-    const std::optional<torch::stable::Tensor>& alibi_slopes, const StringArg& kv_cache_dtype,
-    const torch::stable::Tensor& k_scale, const torch::stable::Tensor& v_scale, int64_t tp_rank,
-    int64_t blocksparse_local_blocks, int64_t blocksparse_vert_stride,
-    int64_t blocksparse_block_size, int64_t blocksparse_head_sliding_step);
+void PagedAttentionV2(const torch::stable::Tensor& out, const torch::stable::Tensor& exp_sums,
+                      const torch::stable::Tensor& max_logits, const torch::stable::Tensor& tmp_out,
+                      const torch::stable::Tensor& query, const torch::stable::Tensor& key_cache,
+                      const torch::stable::Tensor& value_cache, int64_t num_kv_heads, double scale,
+                      const torch::stable::Tensor& block_tables,
+                      const torch::stable::Tensor& seq_lens, int64_t block_size,
+                      int64_t max_seq_len, const std::optional<torch::stable::Tensor>& alibi_slopes,
+                      const StringArg& kv_cache_dtype, const torch::stable::Tensor& k_scale,
+                      const torch::stable::Tensor& v_scale, int64_t tp_rank,
+                      int64_t blocksparse_local_blocks, int64_t blocksparse_vert_stride,
+                      int64_t blocksparse_block_size, int64_t blocksparse_head_sliding_step);
 
 void ConcatAndCacheMla(const torch::stable::Tensor& kv_c, const torch::stable::Tensor& k_pe,
                        const torch::stable::Tensor& kv_cache,
@@ -62,6 +63,32 @@ void IndexerKQuantAndCache(const torch::stable::Tensor& k, const torch::stable::
 
 void SwapBlocks(const torch::stable::Tensor& src, const torch::stable::Tensor& dst,
                 int64_t block_size_in_bytes, const torch::stable::Tensor& block_mapping);
+
+void CpGatherCache(const torch::stable::Tensor& src_cache, const torch::stable::Tensor& dst,
+                   const torch::stable::Tensor& block_table,
+                   const torch::stable::Tensor& cu_seq_lens, int64_t batch_size,
+                   const std::optional<torch::stable::Tensor>& seq_starts);
+
+void GatherAndMaybeDequantCache(const torch::stable::Tensor& src_cache,
+                                const torch::stable::Tensor& dst,
+                                const torch::stable::Tensor& block_table,
+                                const torch::stable::Tensor& cu_seq_lens,
+                                const torch::stable::Tensor& token_to_seq, int64_t num_tokens,
+                                const StringArg& kv_cache_dtype, const torch::stable::Tensor& scale,
+                                const std::optional<torch::stable::Tensor>& seq_starts);
+
+void CpGatherAndUpconvertFp8KvCache(const torch::stable::Tensor& src_cache,
+                                    const torch::stable::Tensor& dst,
+                                    const torch::stable::Tensor& block_table,
+                                    const torch::stable::Tensor& seq_lens,
+                                    const torch::stable::Tensor& workspace_starts,
+                                    int64_t batch_size);
+
+void CpGatherIndexerKQuantCache(const torch::stable::Tensor& kv_cache,
+                                const torch::stable::Tensor& dst_k,
+                                const torch::stable::Tensor& dst_scale,
+                                const torch::stable::Tensor& block_table,
+                                const torch::stable::Tensor& cu_seq_lens);
 
 }  // namespace stablekv
 

@@ -54,6 +54,23 @@ STABLE_TORCH_LIBRARY_FRAGMENT(STABLEKV_CACHE_NAMESPACE, library) {
   library.def(
       "swap_blocks("
       "Tensor src, Tensor! dst, int block_size_in_bytes, Tensor block_mapping) -> ()");
+  library.def(
+      "cp_gather_cache("
+      "Tensor src_cache, Tensor! dst, Tensor block_table, Tensor cu_seq_lens, int batch_size, "
+      "Tensor? seq_starts) -> ()");
+  library.def(
+      "gather_and_maybe_dequant_cache("
+      "Tensor src_cache, Tensor! dst, Tensor block_table, Tensor cu_seq_lens, "
+      "Tensor token_to_seq, int num_tokens, str kv_cache_dtype, Tensor scale, "
+      "Tensor? seq_starts) -> ()");
+  library.def(
+      "cp_gather_and_upconvert_fp8_kv_cache("
+      "Tensor src_cache, Tensor! dst, Tensor block_table, Tensor seq_lens, "
+      "Tensor workspace_starts, int batch_size) -> ()");
+  library.def(
+      "cp_gather_indexer_k_quant_cache("
+      "Tensor kv_cache, Tensor! dst_k, Tensor! dst_scale, Tensor block_table, "
+      "Tensor cu_seq_lens) -> ()");
 }
 
 namespace {
@@ -72,6 +89,11 @@ void ImplementCache(StableLibrary& library) {
   library.impl("concat_mla_q", TORCH_BOX(&stablekv::ConcatMlaQ));
   library.impl("indexer_k_quant_and_cache", TORCH_BOX(&stablekv::IndexerKQuantAndCache));
   library.impl("swap_blocks", TORCH_BOX(&stablekv::SwapBlocks));
+  library.impl("cp_gather_cache", TORCH_BOX(&stablekv::CpGatherCache));
+  library.impl("gather_and_maybe_dequant_cache", TORCH_BOX(&stablekv::GatherAndMaybeDequantCache));
+  library.impl("cp_gather_and_upconvert_fp8_kv_cache",
+               TORCH_BOX(&stablekv::CpGatherAndUpconvertFp8KvCache));
+  library.impl("cp_gather_indexer_k_quant_cache", TORCH_BOX(&stablekv::CpGatherIndexerKQuantCache));
 }
 
 }  // namespace

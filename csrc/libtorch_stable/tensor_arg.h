@@ -4,6 +4,8 @@
 
 #include <torch/csrc/stable/tensor.h>
 
+#include <optional>
+
 #include "csrc/libtorch_stable/target_version.h"
 #include "csrc/ops/tensor_arg.h"
 
@@ -13,6 +15,18 @@ namespace stablekv {
 // share it copy-on-write); an output is.
 TensorArg InputArg(const char* name, const torch::stable::Tensor& tensor);
 TensorArg OutputArg(const char* name, const torch::stable::Tensor& tensor);
+
+// The same for a tensor that need not be given.
+inline std::optional<TensorArg> OptionalInputArg(
+    const char* name, const std::optional<torch::stable::Tensor>& tensor) {
+  if (!tensor.has_value()) return std::nullopt;
+  return InputArg(name, *tensor);
+}
+inline std::optional<TensorArg> OptionalOutputArg(
+    const char* name, const std::optional<torch::stable::Tensor>& tensor) {
+  if (!tensor.has_value()) return std::nullopt;
+  return OutputArg(name, *tensor);
+}
 
 }  // namespace stablekv
 

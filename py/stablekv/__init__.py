@@ -4,7 +4,7 @@ Importing the package loads its operators, which are then also at `torch.ops._C`
 `torch.ops._C_cache_ops`.
 """
 
-from stablekv import fakes, layouts, reference, reference_mla, reference_swap
+from stablekv import fakes, layouts, reference, reference_gather, reference_mla, reference_swap
 from stablekv.attention import (
     BlockSparse,
     paged_attention,
@@ -13,6 +13,12 @@ from stablekv.attention import (
 )
 from stablekv.block_pool import BlockPool, OutOfBlocksError
 from stablekv.cache import reshape_and_cache
+from stablekv.gather import (
+    cp_gather_and_upconvert_fp8_kv_cache,
+    cp_gather_cache,
+    cp_gather_indexer_k_quant_cache,
+    gather_and_maybe_dequant_cache,
+)
 from stablekv.kv_cache import Batch, KVCache, UnknownSequenceError
 from stablekv.mla import (
     concat_and_cache_mla,
@@ -35,12 +41,17 @@ __all__ = [
     "concat_and_cache_mla",
     "concat_and_cache_mla_rope_fused",
     "concat_mla_q",
+    "cp_gather_and_upconvert_fp8_kv_cache",
+    "cp_gather_cache",
+    "cp_gather_indexer_k_quant_cache",
+    "gather_and_maybe_dequant_cache",
     "indexer_k_quant_and_cache",
     "layouts",
     "paged_attention",
     "paged_attention_v1",
     "paged_attention_v2",
     "reference",
+    "reference_gather",
     "reference_mla",
     "reference_swap",
     "reshape_and_cache",

@@ -20,3 +20,7 @@ concat_mla_q = _cache.concat_mla_q.default
 indexer_k_quant_and_cache = _cache.indexer_k_quant_and_cache.default
 reshape_and_cache = _cache.reshape_and_cache.default
 swap_blocks = _cache.swap_blocks.default
+cp_gather_and_upconvert_fp8_kv_cache = _cache.cp_gather_and_upconvert_fp8_kv_cache.default
+cp_gather_cache = _cache.cp_gather_cache.default
+cp_gather_indexer_k_quant_cache = _cache.cp_gather_indexer_k_quant_cache.default
+gather_and_maybe_dequant_cache = _cache.gather_and_maybe_dequant_cache.default

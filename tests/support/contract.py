@@ -39,6 +39,7 @@ _DTYPES = (
 ELEMENT = "element"  # the dtype of queries and keys of the call
 HALF = "half"  # the same, or bfloat16 where that is float32
 CACHE = "cache"  # what the call's kv_cache_dtype stores
+WIDENED = "widened"  # any dtype of elements for a kv_cache_dtype in fp8, or else that of ELEMENT
 
 # A dtype, one of several, or one of the words above.
 Accepted = torch.dtype | tuple[torch.dtype, ...] | str
@@ -67,6 +68,8 @@ class Variant:
             return dtype
         if dtype == HALF:
             return (self.half,)
+        if dtype == WIDENED and layouts.is_fp8(self.kv_cache_dtype):
+            return (self.dtype, *(d for d in layouts.ELEMENT_DTYPES if d != self.dtype))
         if dtype == CACHE and layouts.is_fp8(self.kv_cache_dtype):
             return (torch.uint8, layouts.FP8_FORMATS[self.kv_cache_dtype])
         return (self.dtype,)
@@ -178,7 +181,7 @@ def variations(operator: Operator, variant: Variant) -> Iterator[tuple[str, Chan
     for row in rows_of(operator, variant):
         for dtype in variant.accepts(row.dtype)[1:]:
             label = f"{row.name}-is-{str(dtype).removeprefix('torch.')}"
-            yield label, _changed(row.name, lambda tensor, dtype=dtype: tensor.view(dtype))
+            yield label, _changed(row.name, lambda tensor, dtype=dtype: _seen_as(tensor, dtype))
         for i in range(row.gaps):
             yield f"{row.name}-{row.names[i]}-gap", _gapped(row.name, i)
         for i, dim in enumerate(row.dims.split()):
@@ -214,6 +217,11 @@ def _retyped(name: str, dtype: torch.dtype) -> Change:
     return _changed(
         name, lambda tensor: torch.zeros(tensor.shape, dtype=dtype, device=tensor.device)
     )
+
+
+def _seen_as(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    same_size = tensor.dtype.itemsize == dtype.itemsize
+    return tensor.view(dtype) if same_size else torch.zeros_like(tensor, dtype=dtype)
 
 
 def _moved(name: str, device: str) -> Change:

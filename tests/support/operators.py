@@ -20,6 +20,7 @@ from tests.support.contract import (
     Row,
     Variant,
 )
+from tests.support.gather_operators import GATHER_OPERATORS
 from tests.support.mla_operators import MLA_OPERATORS
 from tests.support.swap_operators import SWAP_OPERATORS
 
@@ -198,5 +199,6 @@ OPERATORS = (
     RESHAPE_AND_CACHE,
     *MLA_OPERATORS,
     *SWAP_OPERATORS,
+    *GATHER_OPERATORS,
 )
 assert layouts.BLOCK_SIZES == (8, 16, 32)  # what the refused ones above are chosen against

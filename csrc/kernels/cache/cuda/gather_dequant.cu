@@ -1,9 +1,8 @@
 // Gathers on CUDA that widen fp8 elements on the way.
-#include "csrc/kernels/cache/gather_dequant.h"
-
 #include <cstdint>
 
 #include "csrc/kernels/cache/cuda/row_lanes.cuh"
+#include "csrc/kernels/cache/gather_dequant.h"
 #include "csrc/kernels/common/cuda/launch.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 
@@ -65,8 +64,7 @@ __global__ void __launch_bounds__(kRowThreads)
     const RowSource source = SourceOfRow(params.rows, row);
     if (source.fault != RowFault::kNone) return;
     WidenRow<To, From>(static_cast<const uint8_t*>(params.from) +
-                           source.block * params.block_stride +
-                           source.offset * params.token_stride,
+                           source.block * params.block_stride + source.offset * params.token_stride,
                        static_cast<typename To::Bits*>(params.to) + row * params.row_stride, scale,
                        args, lane, lanes);
   });
@@ -82,9 +80,12 @@ Status Launch(const DequantArgs& args, CudaStream stream) {
 template <ElementType kElement>
 Status LaunchForCache(const DequantArgs& args, CudaStream stream) {
   switch (args.params.cache) {
-    case CacheType::kFp8E4M3: return Launch<kElement, CacheType::kFp8E4M3>(args, stream);
-    case CacheType::kFp8E5M2: return Launch<kElement, CacheType::kFp8E5M2>(args, stream);
-    case CacheType::kAuto: break;
+    case CacheType::kFp8E4M3:
+      return Launch<kElement, CacheType::kFp8E4M3>(args, stream);
+    case CacheType::kFp8E5M2:
+      return Launch<kElement, CacheType::kFp8E5M2>(args, stream);
+    case CacheType::kAuto:
+      break;
   }
   return Status::Error("gather_dequant on CUDA: not an fp8 cache");
 }
@@ -109,9 +110,12 @@ Status GatherDequantCuda(const GatherDequantParams& params, CudaStream stream) {
   args.vectors = CanUseVectors(params, vector);
   args.log_lanes = LogLanesFor(params.entry_size / (args.vectors ? vector : 1));
   switch (params.element) {
-    case ElementType::kFloat32: return LaunchForCache<ElementType::kFloat32>(args, stream);
-    case ElementType::kFloat16: return LaunchForCache<ElementType::kFloat16>(args, stream);
-    case ElementType::kBFloat16: return LaunchForCache<ElementType::kBFloat16>(args, stream);
+    case ElementType::kFloat32:
+      return LaunchForCache<ElementType::kFloat32>(args, stream);
+    case ElementType::kFloat16:
+      return LaunchForCache<ElementType::kFloat16>(args, stream);
+    case ElementType::kBFloat16:
+      return LaunchForCache<ElementType::kBFloat16>(args, stream);
   }
   return Status::Error("gather_dequant on CUDA: unknown element type");
 }

@@ -1,9 +1,8 @@
 // Gathers of bytes on CUDA.
-#include "csrc/kernels/cache/gather_rows.h"
-
 #include <cstdint>
 
 #include "csrc/kernels/cache/cuda/row_lanes.cuh"
+#include "csrc/kernels/cache/gather_rows.h"
 #include "csrc/kernels/common/cuda/launch.h"
 
 namespace stablekv {
@@ -59,11 +58,20 @@ __global__ void __launch_bounds__(kRowThreads)
     for (int i = 0; i < params.num_pieces; ++i) {
       const GatherPiece& piece = params.pieces[i];
       switch (args.units[i]) {
-        case 16: CopyPiece<uint4>(piece, source, row, lane, lanes); break;
-        case 8: CopyPiece<uint2>(piece, source, row, lane, lanes); break;
-        case 4: CopyPiece<uint32_t>(piece, source, row, lane, lanes); break;
-        case 2: CopyPiece<uint16_t>(piece, source, row, lane, lanes); break;
-        default: CopyPiece<uint8_t>(piece, source, row, lane, lanes);
+        case 16:
+          CopyPiece<uint4>(piece, source, row, lane, lanes);
+          break;
+        case 8:
+          CopyPiece<uint2>(piece, source, row, lane, lanes);
+          break;
+        case 4:
+          CopyPiece<uint32_t>(piece, source, row, lane, lanes);
+          break;
+        case 2:
+          CopyPiece<uint16_t>(piece, source, row, lane, lanes);
+          break;
+        default:
+          CopyPiece<uint8_t>(piece, source, row, lane, lanes);
       }
     }
   });
@@ -78,8 +86,8 @@ Status GatherRowsCuda(const GatherRowsParams& params, CudaStream stream) {
   for (int64_t i = 0; i < params.num_pieces; ++i) args.units[i] = UnitOf(params.pieces[i]);
   args.log_lanes = LogLanesFor(params.pieces[0].bytes / args.units[0]);
   return LaunchKernel<GatherArgs>("gather_rows", GatherRowsKernel,
-                                  RowGrid(params.rows.num_rows, args.log_lanes),
-                                  dim3(kRowThreads), stream, args);
+                                  RowGrid(params.rows.num_rows, args.log_lanes), dim3(kRowThreads),
+                                  stream, args);
 }
 
 }  // namespace stablekv

@@ -1,9 +1,8 @@
 // Gathers of fp8_ds_mla tokens on CUDA, unpacked to bfloat16.
-#include "csrc/kernels/cache/gather_upconvert.h"
-
 #include <cstdint>
 
 #include "csrc/kernels/cache/cuda/row_lanes.cuh"
+#include "csrc/kernels/cache/gather_upconvert.h"
 #include "csrc/kernels/common/cuda/launch.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/mla/ds_mla_layout.h"
@@ -59,8 +58,8 @@ __device__ __forceinline__ void UpconvertBytes(const uint8_t* token, uint16_t* r
   const uint8_t* scales = token + DsMlaLayout::kScalesAt;
   for (int64_t d = lane; d < DsMlaLayout::kNopeElements; d += kLanes) {
     const uint8_t* bytes = scales + d / DsMlaLayout::kTileElements * 4;
-    const uint32_t bits = bytes[0] | bytes[1] << 8 | bytes[2] << 16 |
-                          static_cast<uint32_t>(bytes[3]) << 24;
+    const uint32_t bits =
+        bytes[0] | bytes[1] << 8 | bytes[2] << 16 | static_cast<uint32_t>(bytes[3]) << 24;
     row[d] = To::Encode(__fmul_rn(Decode<From>(token[d]), __uint_as_float(bits)));
   }
   const uint8_t* rope = token + DsMlaLayout::kRopeAt;
@@ -77,8 +76,7 @@ __global__ void __launch_bounds__(kRowThreads)
     const RowSource source = SourceOfRow(params.rows, row);
     if (source.fault != RowFault::kNone) return;
     const uint8_t* token = static_cast<const uint8_t*>(params.from) +
-                           source.block * params.block_stride +
-                           source.offset * params.token_stride;
+                           source.block * params.block_stride + source.offset * params.token_stride;
     uint16_t* to = static_cast<uint16_t*>(params.to) + row * params.row_stride;
     if (args.vectors) {
       UpconvertVectors(token, to, lane);
@@ -94,11 +92,10 @@ Status GatherUpconvertCuda(const GatherUpconvertParams& params, CudaStream strea
   if (params.rows.num_rows == 0 || params.rows.num_seqs == 0) return Status();
   UpconvertArgs args = {};
   args.params = params;
-  args.vectors = ((reinterpret_cast<uintptr_t>(params.from) |
-                   reinterpret_cast<uintptr_t>(params.to) |
-                   static_cast<uint64_t>(params.block_stride | params.token_stride |
-                                         2 * params.row_stride)) %
-                  16) == 0;
+  args.vectors =
+      ((reinterpret_cast<uintptr_t>(params.from) | reinterpret_cast<uintptr_t>(params.to) |
+        static_cast<uint64_t>(params.block_stride | params.token_stride | 2 * params.row_stride)) %
+       16) == 0;
   return LaunchKernel<UpconvertArgs>("gather_upconvert", GatherUpconvertKernel,
                                      RowGrid(params.rows.num_rows, kLogLanes), dim3(kRowThreads),
                                      stream, args);
