@@ -90,6 +90,15 @@ void CpGatherIndexerKQuantCache(const torch::stable::Tensor& kv_cache,
                                 const torch::stable::Tensor& block_table,
                                 const torch::stable::Tensor& cu_seq_lens);
 
+void MergeAttnStates(const torch::stable::Tensor& output,
+                     const std::optional<torch::stable::Tensor>& output_lse,
+                     const torch::stable::Tensor& prefix_output,
+                     const torch::stable::Tensor& prefix_lse,
+                     const torch::stable::Tensor& suffix_output,
+                     const torch::stable::Tensor& suffix_lse,
+                     std::optional<int64_t> prefill_tokens_with_context,
+                     const std::optional<torch::stable::Tensor>& output_scale);
+
 }  // namespace stablekv
 
 #endif  // STABLEKV_CSRC_LIBTORCH_STABLE_OPS_H_

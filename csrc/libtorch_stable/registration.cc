@@ -30,6 +30,17 @@ STABLE_TORCH_LIBRARY_FRAGMENT(STABLEKV_NAMESPACE, library) {
       "str kv_cache_dtype, Tensor k_scale, Tensor v_scale, int tp_rank, "
       "int blocksparse_local_blocks, int blocksparse_vert_stride, int blocksparse_block_size, "
       "int blocksparse_head_sliding_step) -> ()");
+  library.def(
+      "merge_attn_states("
+      "Tensor! output, Tensor!? output_lse, Tensor prefix_output, Tensor prefix_lse, "
+      "Tensor suffix_output, Tensor suffix_lse, int!? prefill_tokens_with_context, "
+      "Tensor? output_scale=None) -> ()");
+  // What traces hold: torch does not functionalize a schema that marks an int as written.
+  library.def(
+      "merge_attn_states.traceable("
+      "Tensor! output, Tensor!? output_lse, Tensor prefix_output, Tensor prefix_lse, "
+      "Tensor suffix_output, Tensor suffix_lse, int? prefill_tokens_with_context, "
+      "Tensor? output_scale=None) -> ()");
 }
 
 STABLE_TORCH_LIBRARY_FRAGMENT(STABLEKV_CACHE_NAMESPACE, library) {
@@ -80,6 +91,8 @@ using torch::stable::detail::StableLibrary;
 void ImplementAttention(StableLibrary& library) {
   library.impl("paged_attention_v1", TORCH_BOX(&stablekv::PagedAttentionV1));
   library.impl("paged_attention_v2", TORCH_BOX(&stablekv::PagedAttentionV2));
+  library.impl("merge_attn_states", TORCH_BOX(&stablekv::MergeAttnStates));
+  library.impl("merge_attn_states.traceable", TORCH_BOX(&stablekv::MergeAttnStates));
 }
 
 void ImplementCache(StableLibrary& library) {

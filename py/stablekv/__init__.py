@@ -4,7 +4,15 @@ Importing the package loads its operators, which are then also at `torch.ops._C`
 `torch.ops._C_cache_ops`.
 """
 
-from stablekv import fakes, layouts, reference, reference_gather, reference_mla, reference_swap
+from stablekv import (
+    fakes,
+    layouts,
+    reference,
+    reference_gather,
+    reference_merge,
+    reference_mla,
+    reference_swap,
+)
 from stablekv.attention import (
     BlockSparse,
     paged_attention,
@@ -20,6 +28,7 @@ from stablekv.gather import (
     gather_and_maybe_dequant_cache,
 )
 from stablekv.kv_cache import Batch, KVCache, UnknownSequenceError
+from stablekv.merge import merge_attn_states
 from stablekv.mla import (
     concat_and_cache_mla,
     concat_and_cache_mla_rope_fused,
@@ -47,11 +56,13 @@ __all__ = [
     "gather_and_maybe_dequant_cache",
     "indexer_k_quant_and_cache",
     "layouts",
+    "merge_attn_states",
     "paged_attention",
     "paged_attention_v1",
     "paged_attention_v2",
     "reference",
     "reference_gather",
+    "reference_merge",
     "reference_mla",
     "reference_swap",
     "reshape_and_cache",

@@ -24,3 +24,4 @@ cp_gather_and_upconvert_fp8_kv_cache = _cache.cp_gather_and_upconvert_fp8_kv_cac
 cp_gather_cache = _cache.cp_gather_cache.default
 cp_gather_indexer_k_quant_cache = _cache.cp_gather_indexer_k_quant_cache.default
 gather_and_maybe_dequant_cache = _cache.gather_and_maybe_dequant_cache.default
+merge_attn_states = _attention.merge_attn_states.default

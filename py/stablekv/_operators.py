@@ -7,7 +7,7 @@ CACHE_NAMESPACE = "_C_cache_ops"
 
 # What the library defines, by namespace.
 OPERATORS: dict[str, tuple[str, ...]] = {
-    ATTENTION_NAMESPACE: ("paged_attention_v1", "paged_attention_v2"),
+    ATTENTION_NAMESPACE: ("merge_attn_states", "paged_attention_v1", "paged_attention_v2"),
     CACHE_NAMESPACE: (
         "concat_and_cache_mla",
         "concat_and_cache_mla_rope_fused",
@@ -21,6 +21,10 @@ OPERATORS: dict[str, tuple[str, ...]] = {
         "swap_blocks",
     ),
 }
+
+# Operators with an overload `traceable`, which stands for them in traces: their schema marks an int
+# as written, as callers know it, and torch cannot functionalize that.
+TRACED_BY_OVERLOAD: dict[str, tuple[str, ...]] = {ATTENTION_NAMESPACE: ("merge_attn_states",)}
 
 
 def qualified_names() -> tuple[str, ...]:

@@ -21,6 +21,19 @@ def register() -> None:
             if not torch._C._dispatch_has_kernel_for_dispatch_key(qualified, "Meta"):
                 operator = getattr(getattr(torch.ops, namespace), name).default
                 torch.library.register_fake(qualified, _fake_of(name, operator))
+    for namespace, names in _operators.TRACED_BY_OVERLOAD.items():
+        for name in names:
+            _trace_by_overload(namespace, name)
+
+
+def _trace_by_overload(namespace: str, name: str) -> None:
+    """Makes traces of an operator hold its overload `traceable`."""
+    packet = getattr(getattr(torch.ops, namespace), name)
+    key = torch._C.DispatchKey.CompositeImplicitAutograd  # only tracing asks for it
+    if key not in packet.default.py_kernels:
+        overload = packet.traceable
+        torch.library.register_fake(overload.name(), _fake_of(name, overload))
+        packet.default.py_impl(key)(overload)
 
 
 def _fake_of(name: str, operator: torch._ops.OpOverload) -> Callable[..., None]:

@@ -39,6 +39,7 @@ _DTYPES = (
 ELEMENT = "element"  # the dtype of queries and keys of the call
 HALF = "half"  # the same, or bfloat16 where that is float32
 CACHE = "cache"  # what the call's kv_cache_dtype stores
+OUTPUT = "output"  # float8_e4m3fn for a kv_cache_dtype in fp8, or else that of ELEMENT
 WIDENED = "widened"  # any dtype of elements for a kv_cache_dtype in fp8, or else that of ELEMENT
 
 # A dtype, one of several, or one of the words above.
@@ -68,6 +69,8 @@ class Variant:
             return dtype
         if dtype == HALF:
             return (self.half,)
+        if dtype == OUTPUT and layouts.is_fp8(self.kv_cache_dtype):
+            return (torch.float8_e4m3fn,)
         if dtype == WIDENED and layouts.is_fp8(self.kv_cache_dtype):
             return (self.dtype, *(d for d in layouts.ELEMENT_DTYPES if d != self.dtype))
         if dtype == CACHE and layouts.is_fp8(self.kv_cache_dtype):

@@ -21,6 +21,7 @@ from tests.support.contract import (
     Variant,
 )
 from tests.support.gather_operators import GATHER_OPERATORS
+from tests.support.merge_operators import MERGE_ATTN_STATES
 from tests.support.mla_operators import MLA_OPERATORS
 from tests.support.swap_operators import SWAP_OPERATORS
 
@@ -200,5 +201,6 @@ OPERATORS = (
     *MLA_OPERATORS,
     *SWAP_OPERATORS,
     *GATHER_OPERATORS,
+    MERGE_ATTN_STATES,
 )
 assert layouts.BLOCK_SIZES == (8, 16, 32)  # what the refused ones above are chosen against
