@@ -19,6 +19,13 @@ void ReshapeAndCache(const torch::stable::Tensor& key, const torch::stable::Tens
                      const torch::stable::Tensor& slot_mapping, const StringArg& kv_cache_dtype,
                      const torch::stable::Tensor& k_scale, const torch::stable::Tensor& v_scale);
 
+void ReshapeAndCacheFlash(const torch::stable::Tensor& key, const torch::stable::Tensor& value,
+                          const torch::stable::Tensor& key_cache,
+                          const torch::stable::Tensor& value_cache,
+                          const torch::stable::Tensor& slot_mapping,
+                          const StringArg& kv_cache_dtype, const torch::stable::Tensor& k_scale,
+                          const torch::stable::Tensor& v_scale);
+
 void PagedAttentionV1(const torch::stable::Tensor& out, const torch::stable::Tensor& query,
                       const torch::stable::Tensor& key_cache,
                       const torch::stable::Tensor& value_cache, int64_t num_kv_heads, double scale,

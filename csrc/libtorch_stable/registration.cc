@@ -49,6 +49,10 @@ STABLE_TORCH_LIBRARY_FRAGMENT(STABLEKV_CACHE_NAMESPACE, library) {
       "Tensor key, Tensor value, Tensor! key_cache, Tensor! value_cache, Tensor slot_mapping, "
       "str kv_cache_dtype, Tensor k_scale, Tensor v_scale) -> ()");
   library.def(
+      "reshape_and_cache_flash("
+      "Tensor key, Tensor value, Tensor! key_cache, Tensor! value_cache, Tensor slot_mapping, "
+      "str kv_cache_dtype, Tensor k_scale, Tensor v_scale) -> ()");
+  library.def(
       "concat_and_cache_mla("
       "Tensor kv_c, Tensor k_pe, Tensor! kv_cache, Tensor slot_mapping, str kv_cache_dtype, "
       "Tensor scale) -> ()");
@@ -97,6 +101,7 @@ void ImplementAttention(StableLibrary& library) {
 
 void ImplementCache(StableLibrary& library) {
   library.impl("reshape_and_cache", TORCH_BOX(&stablekv::ReshapeAndCache));
+  library.impl("reshape_and_cache_flash", TORCH_BOX(&stablekv::ReshapeAndCacheFlash));
   library.impl("concat_and_cache_mla", TORCH_BOX(&stablekv::ConcatAndCacheMla));
   library.impl("concat_and_cache_mla_rope_fused", TORCH_BOX(&stablekv::ConcatAndCacheMlaRopeFused));
   library.impl("concat_mla_q", TORCH_BOX(&stablekv::ConcatMlaQ));

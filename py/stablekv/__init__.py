@@ -8,6 +8,7 @@ from stablekv import (
     fakes,
     layouts,
     reference,
+    reference_flash,
     reference_gather,
     reference_merge,
     reference_mla,
@@ -20,7 +21,7 @@ from stablekv.attention import (
     paged_attention_v2,
 )
 from stablekv.block_pool import BlockPool, OutOfBlocksError
-from stablekv.cache import reshape_and_cache
+from stablekv.cache import reshape_and_cache, reshape_and_cache_flash
 from stablekv.gather import (
     cp_gather_and_upconvert_fp8_kv_cache,
     cp_gather_cache,
@@ -61,11 +62,13 @@ __all__ = [
     "paged_attention_v1",
     "paged_attention_v2",
     "reference",
+    "reference_flash",
     "reference_gather",
     "reference_merge",
     "reference_mla",
     "reference_swap",
     "reshape_and_cache",
+    "reshape_and_cache_flash",
     "swap_blocks",
 ]
 

@@ -19,6 +19,7 @@ concat_and_cache_mla_rope_fused = _cache.concat_and_cache_mla_rope_fused.default
 concat_mla_q = _cache.concat_mla_q.default
 indexer_k_quant_and_cache = _cache.indexer_k_quant_and_cache.default
 reshape_and_cache = _cache.reshape_and_cache.default
+reshape_and_cache_flash = _cache.reshape_and_cache_flash.default
 swap_blocks = _cache.swap_blocks.default
 cp_gather_and_upconvert_fp8_kv_cache = _cache.cp_gather_and_upconvert_fp8_kv_cache.default
 cp_gather_cache = _cache.cp_gather_cache.default

@@ -101,6 +101,7 @@ class Row:
     gaps: int = 0  # dimensions, from the first on, that may have gaps
     written: bool = False
     or_more: bool = False
+    alike: str = ""  # another row whose shape must be this one's
     free: bool = False  # any shape without gaps, in any order of dimensions
     home: str = "call"  # the device: that of the "call", always the "cpu", or "any"
 
@@ -198,7 +199,8 @@ def variations(operator: Operator, variant: Variant) -> Iterator[tuple[str, Chan
             yield f"{row.name}-flat", _changed(row.name, torch.flatten)
         elif not row.dims:
             for shape in ((1,), (1, 1)):
-                yield f"{row.name}-{len(shape)}d", _reshaped(row.name, shape)
+                names = (row.name, row.alike) if row.alike else (row.name,)
+                yield f"{row.name}-{len(shape)}d", _reshaped(names, shape)
 
 
 def _changed(name: str, function: Callable[[torch.Tensor], torch.Tensor]) -> Change:
@@ -261,5 +263,9 @@ def _counted(name: str, count: int) -> Change:
     )
 
 
-def _reshaped(name: str, shape: tuple[int, ...]) -> Change:
-    return _changed(name, lambda tensor: tensor.reshape(shape))
+def _reshaped(names: tuple[str, ...], shape: tuple[int, ...]) -> Change:
+    def change(arguments: Arguments) -> None:
+        for name in names:
+            arguments[name] = arguments[name].reshape(shape)
+
+    return change

@@ -20,6 +20,7 @@ from tests.support.contract import (
     Row,
     Variant,
 )
+from tests.support.flash_operators import FLASH_OPERATORS
 from tests.support.gather_operators import GATHER_OPERATORS
 from tests.support.merge_operators import MERGE_ATTN_STATES
 from tests.support.mla_operators import MLA_OPERATORS
@@ -198,6 +199,7 @@ OPERATORS = (
     PAGED_ATTENTION_V1,
     PAGED_ATTENTION_V2,
     RESHAPE_AND_CACHE,
+    *FLASH_OPERATORS,
     *MLA_OPERATORS,
     *SWAP_OPERATORS,
     *GATHER_OPERATORS,

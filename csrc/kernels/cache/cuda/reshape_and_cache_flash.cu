@@ -1,0 +1,136 @@
+// reshape_and_cache_flash on CUDA.
+#include <algorithm>
+#include <cstdint>
+
+#include "csrc/kernels/cache/reshape_and_cache_flash.h"
+#include "csrc/kernels/common/cuda/launch.h"
+#include "csrc/kernels/common/cuda/number_format.cuh"
+#include "csrc/kernels/common/slot_mapping.h"
+#include "csrc/kernels/mla/cuda/store_row.cuh"
+
+namespace stablekv {
+namespace {
+
+constexpr int kCtaThreads = 256;
+constexpr int64_t kPieceElements = 512;  // of a row, for one group of threads
+constexpr int kMinGroupThreads = 4;
+
+// A group of threads writes one piece of one head of one token at a time, key and value.
+struct FlashArgs {
+  ReshapeAndCacheFlashParams params;
+  int64_t num_slots;
+  int64_t pieces_per_row;
+  int64_t num_pieces;  // in all
+  int group_threads;   // a power of two, up to a warp
+  bool key_vectors;    // StoreRow's vectors are aligned
+  bool value_vectors;
+};
+
+__device__ __forceinline__ bool IsSlot(const FlashArgs& args, int64_t slot) {
+  return slot >= 0 && slot < args.num_slots;
+}
+
+template <ElementType kElement, CacheType kCache>
+__device__ __forceinline__ void WritePiece(const FlashArgs& args, const FlashSide& side,
+                                           int64_t token, const SlotPlace& place, int64_t head,
+                                           int64_t first, bool vectors, int thread) {
+  const ReshapeAndCacheFlashParams& params = args.params;
+  const auto* const from = static_cast<const typename ElementFormat<kElement>::Bits*>(side.source) +
+                           SourceOffset(side, token, head) + first;
+  auto* const to = static_cast<typename CacheFormat<kElement, kCache>::Bits*>(side.cache) +
+                   CacheOffset(side, place, head) + first;
+  const int64_t left = params.head_size - first;
+  const float scale = kCache == CacheType::kAuto ? 1.0f : side.scale[head * params.scale_stride];
+  StoreRow<kElement, kCache>(from, to, left < kPieceElements ? left : kPieceElements, scale,
+                             vectors, thread, args.group_threads);
+}
+
+template <ElementType kElement, CacheType kCache>
+__global__ void __launch_bounds__(kCtaThreads)
+    ReshapeAndCacheFlashKernel(const __grid_constant__ FlashArgs args) {
+  const ReshapeAndCacheFlashParams& params = args.params;
+  const int thread = static_cast<int>(threadIdx.x) % args.group_threads;
+  const int group = static_cast<int>(threadIdx.x) / args.group_threads;
+  const int groups = kCtaThreads / args.group_threads;
+  const int64_t step = static_cast<int64_t>(gridDim.x) * groups;
+  for (int64_t i = static_cast<int64_t>(blockIdx.x) * groups + group; i < args.num_pieces;
+       i += step) {
+    const int64_t row = i / args.pieces_per_row;
+    const int64_t first = (i - row * args.pieces_per_row) * kPieceElements;
+    const int64_t token = row / params.num_heads;
+    const int64_t head = row - token * params.num_heads;
+    const int64_t slot = params.slot_mapping[token];
+    if (!IsSlot(args, slot)) continue;
+    const SlotPlace place = PlaceOfSlot(slot, params.block_size);
+    WritePiece<kElement, kCache>(args, params.key, token, place, head, first, args.key_vectors,
+                                 thread);
+    WritePiece<kElement, kCache>(args, params.value, token, place, head, first, args.value_vectors,
+                                 thread);
+  }
+}
+
+bool HasVectors(const ReshapeAndCacheFlashParams& params, const FlashSide& side) {
+  const int64_t source_bytes = SizeOf(params.element);
+  const int64_t cache_bytes = SizeOf(params.cache, params.element);
+  return IsAligned(
+             side.source,
+             {side.source_token_stride * source_bytes, side.source_head_stride * source_bytes},
+             16) &&
+         IsAligned(side.cache,
+                   {side.cache_block_stride * cache_bytes, side.cache_token_stride * cache_bytes,
+                    side.cache_head_stride * cache_bytes},
+                   CacheVectorBytes(params.element, params.cache));
+}
+
+template <ElementType kElement, CacheType kCache>
+Status Launch(const FlashArgs& args, CudaStream stream) {
+  const int64_t groups = kCtaThreads / args.group_threads;
+  return LaunchKernel<FlashArgs>(
+      "reshape_and_cache_flash", ReshapeAndCacheFlashKernel<kElement, kCache>,
+      GridFor((args.num_pieces + groups - 1) / groups), dim3(kCtaThreads), stream, args);
+}
+
+template <ElementType kElement>
+Status LaunchForCache(const FlashArgs& args, CudaStream stream) {
+  switch (args.params.cache) {
+    case CacheType::kAuto:
+      return Launch<kElement, CacheType::kAuto>(args, stream);
+    case CacheType::kFp8E4M3:
+      return Launch<kElement, CacheType::kFp8E4M3>(args, stream);
+    case CacheType::kFp8E5M2:
+      return Launch<kElement, CacheType::kFp8E5M2>(args, stream);
+  }
+  return Status::Error("reshape_and_cache_flash on CUDA: unknown cache type");
+}
+
+}  // namespace
+
+Status ReshapeAndCacheFlashCuda(const ReshapeAndCacheFlashParams& unjoined, CudaStream stream) {
+  FlashArgs args = {};
+  args.params = JoinHeads(unjoined);
+  const ReshapeAndCacheFlashParams& params = args.params;
+  args.num_slots = params.num_blocks * params.block_size;
+  args.pieces_per_row = (params.head_size + kPieceElements - 1) / kPieceElements;
+  args.num_pieces = params.num_tokens * params.num_heads * args.pieces_per_row;
+  if (args.num_pieces == 0 || args.num_slots == 0) return Status();
+
+  args.key_vectors = HasVectors(params, params.key);
+  args.value_vectors = HasVectors(params, params.value);
+  const bool vectors = args.key_vectors && args.value_vectors;
+  const int64_t per_thread = vectors ? 16 / SizeOf(params.element) : 1;
+  const int64_t useful = std::min(params.head_size, kPieceElements) / per_thread;
+  args.group_threads = kMinGroupThreads;
+  while (args.group_threads < kWarpThreads && args.group_threads < useful) args.group_threads *= 2;
+
+  switch (params.element) {
+    case ElementType::kFloat32:
+      return LaunchForCache<ElementType::kFloat32>(args, stream);
+    case ElementType::kFloat16:
+      return LaunchForCache<ElementType::kFloat16>(args, stream);
+    case ElementType::kBFloat16:
+      return LaunchForCache<ElementType::kBFloat16>(args, stream);
+  }
+  return Status::Error("reshape_and_cache_flash on CUDA: unknown element type");
+}
+
+}  // namespace stablekv
