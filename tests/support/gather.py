@@ -146,8 +146,9 @@ def upconvert_arguments(case: GatherCase, device: str) -> dict[str, Any]:
     shape = (num_blocks, case.block_size, DS_MLA_BYTES)
     src_cache = random_bits(shape, torch.uint8)
     # Scales of random bits are mostly huge or tiny, so half of them are made ordinary.
-    scales = torch.rand(num_blocks, case.block_size, 2).view(torch.uint8)
-    src_cache[:, :, 512:520] = scales
+    random = torch.Generator().manual_seed(2)
+    scales = torch.rand(num_blocks, case.block_size, 2, generator=random)
+    src_cache[:, :, 512:520] = scales.view(torch.uint8)
     arguments = {
         "src_cache": src_cache,
         "dst": tensors.poisoned((_num_rows(case), DS_MLA_HEAD_DIM), torch.bfloat16, "cpu"),
