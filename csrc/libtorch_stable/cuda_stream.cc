@@ -12,8 +12,10 @@ aoti_torch_get_current_cuda_stream(int32_t device_index, void** ret_stream);
 
 namespace stablekv {
 
+bool TorchHasCuda() { return &aoti_torch_get_current_cuda_stream != nullptr; }
+
 CudaStream CurrentCudaStream(int32_t device_index) {
-  if (&aoti_torch_get_current_cuda_stream == nullptr) {
+  if (!TorchHasCuda()) {
     throw std::runtime_error("this torch is built without CUDA, so it has no CUDA stream");
   }
   void* stream = nullptr;

@@ -9,6 +9,9 @@
 
 namespace stablekv {
 
+// True when torch is built with CUDA, whether or not there is a device.
+bool TorchHasCuda();
+
 // The current stream of the device. Throws std::runtime_error in a torch without CUDA.
 CudaStream CurrentCudaStream(int32_t device_index);
 

@@ -106,6 +106,9 @@ void MergeAttnStates(const torch::stable::Tensor& output,
                      std::optional<int64_t> prefill_tokens_with_context,
                      const std::optional<torch::stable::Tensor>& output_scale);
 
+void SwapBlocksBatch(const torch::stable::Tensor& src_ptrs, const torch::stable::Tensor& dst_ptrs,
+                     const torch::stable::Tensor& sizes, bool is_src_access_order_any);
+
 }  // namespace stablekv
 
 #endif  // STABLEKV_CSRC_LIBTORCH_STABLE_OPS_H_

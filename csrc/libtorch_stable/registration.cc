@@ -86,6 +86,10 @@ STABLE_TORCH_LIBRARY_FRAGMENT(STABLEKV_CACHE_NAMESPACE, library) {
       "cp_gather_indexer_k_quant_cache("
       "Tensor kv_cache, Tensor! dst_k, Tensor! dst_scale, Tensor block_table, "
       "Tensor cu_seq_lens) -> ()");
+  library.def(
+      "swap_blocks_batch("
+      "Tensor src_ptrs, Tensor dst_ptrs, Tensor sizes, "
+      "bool is_src_access_order_any=False) -> ()");
 }
 
 namespace {
@@ -112,6 +116,7 @@ void ImplementCache(StableLibrary& library) {
   library.impl("cp_gather_and_upconvert_fp8_kv_cache",
                TORCH_BOX(&stablekv::CpGatherAndUpconvertFp8KvCache));
   library.impl("cp_gather_indexer_k_quant_cache", TORCH_BOX(&stablekv::CpGatherIndexerKQuantCache));
+  library.impl("swap_blocks_batch", TORCH_BOX(&stablekv::SwapBlocksBatch));
 }
 
 }  // namespace

@@ -36,7 +36,7 @@ from stablekv.mla import (
     concat_mla_q,
     indexer_k_quant_and_cache,
 )
-from stablekv.swap import swap_blocks
+from stablekv.swap import swap_blocks, swap_blocks_batch
 
 __version__ = "0.1.0"
 
@@ -70,6 +70,7 @@ __all__ = [
     "reshape_and_cache",
     "reshape_and_cache_flash",
     "swap_blocks",
+    "swap_blocks_batch",
 ]
 
 fakes.register()

@@ -12,6 +12,9 @@ import torch
 
 from stablekv import _operators
 
+# Operators that write to memory that their schema does not name: compilers must not drop them.
+_EFFECTS = ("swap_blocks_batch",)
+
 
 def register() -> None:
     """Gives every operator its fake kernel; the second call in a process changes nothing."""
@@ -21,6 +24,14 @@ def register() -> None:
             if not torch._C._dispatch_has_kernel_for_dispatch_key(qualified, "Meta"):
                 operator = getattr(getattr(torch.ops, namespace), name).default
                 torch.library.register_fake(qualified, _fake_of(name, operator))
+                if name in _EFFECTS:
+                    _keep(operator)
+
+
+def _keep(operator: torch._ops.OpOverload) -> None:
+    effects = torch._higher_order_ops.effects
+    effects._register_effectful_op(operator, effects._EffectType.ORDERED)
+    torch.fx.node.has_side_effect(operator)
     for namespace, names in _operators.TRACED_BY_OVERLOAD.items():
         for name in names:
             _trace_by_overload(namespace, name)

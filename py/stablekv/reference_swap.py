@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import torch
 
 
@@ -20,3 +22,16 @@ def swap_blocks(
     for s, d in block_mapping.tolist():
         block = source[s * block_size_in_bytes :][:block_size_in_bytes].clone()
         destination[d * block_size_in_bytes :][:block_size_in_bytes] = block
+
+
+def swap_blocks_batch(
+    src_ptrs: torch.Tensor,
+    dst_ptrs: torch.Tensor,
+    sizes: torch.Tensor,
+    is_src_access_order_any: bool = False,
+) -> None:
+    """As stablekv.swap_blocks_batch, for addresses of the CPU."""
+    del is_src_access_order_any
+    rows = zip(src_ptrs.tolist(), dst_ptrs.tolist(), sizes.tolist(), strict=True)
+    for source, destination, size in rows:
+        ctypes.memmove(destination, source, size)

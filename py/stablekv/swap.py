@@ -43,3 +43,39 @@ def swap_blocks(
     block number, and has no kernel for two tensors on the CPU.
     """
     _library.swap_blocks(src, dst, block_size_in_bytes, block_mapping)
+
+
+def swap_blocks_batch(
+    src_ptrs: torch.Tensor,
+    dst_ptrs: torch.Tensor,
+    sizes: torch.Tensor,
+    is_src_access_order_any: bool = False,
+) -> None:
+    """Copies sizes[i] bytes from the address src_ptrs[i] to the address dst_ptrs[i], for every i.
+
+    The copies are independent: none may write what another reads or writes, and their order is not
+    defined. With CUDA they are enqueued on the current stream of the current device, by the
+    driver's batch copy, 8192 at a time, or one by one where the driver has none or refuses: on the
+    legacy default stream, and while a graph is captured. Addresses are then those of any CUDA
+    device and of the CPU; keep the memory alive and its sources unchanged until the work is done.
+    Without a CUDA device, addresses are the CPU's, and the call copies before it returns.
+
+    The schema says nothing of the memory behind the addresses. Compiled code keeps the call, and
+    its place among others that have effects, but does not know which tensors it reads and writes.
+
+    Args:
+        src_ptrs: [n] int64 on the CPU, any stride: addresses as of torch.Tensor.data_ptr.
+        dst_ptrs: as `src_ptrs`; the memory there is written.
+        sizes: [n] int64 on the CPU, any stride: bytes. A copy of 0 bytes is skipped, whatever its
+            addresses; so is a copy of memory to itself.
+        is_src_access_order_any: sources may be read before work enqueued earlier is done.
+
+    Raises:
+        RuntimeError: an argument is not as above; a size is negative; an address of more than 0
+            bytes is not above 0; source and destination of a copy overlap; all before anything is
+            copied. The driver refuses a copy; those before it may have been made.
+
+    Source: the operator of vLLM of this name and schema, in its later form that works on the
+    default stream.
+    """
+    _library.swap_blocks_batch(src_ptrs, dst_ptrs, sizes, is_src_access_order_any)

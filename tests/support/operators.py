@@ -24,6 +24,7 @@ from tests.support.flash_operators import FLASH_OPERATORS
 from tests.support.gather_operators import GATHER_OPERATORS
 from tests.support.merge_operators import MERGE_ATTN_STATES
 from tests.support.mla_operators import MLA_OPERATORS
+from tests.support.swap_batch_operators import SWAP_BLOCKS_BATCH
 from tests.support.swap_operators import SWAP_OPERATORS
 
 # ---- paged attention
@@ -202,6 +203,7 @@ OPERATORS = (
     *FLASH_OPERATORS,
     *MLA_OPERATORS,
     *SWAP_OPERATORS,
+    SWAP_BLOCKS_BATCH,
     *GATHER_OPERATORS,
     MERGE_ATTN_STATES,
 )

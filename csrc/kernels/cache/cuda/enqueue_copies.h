@@ -12,15 +12,17 @@
 
 namespace stablekv {
 
-// Enqueues `count` copies, in order. Neighbours that continue each other on both sides become one.
+// Enqueues `count` copies, in order. Neighbours that continue each other on both sides become one,
+// but for cudaMemcpyDefault, where they may belong to different allocations. Messages count copies
+// from `first`.
 inline Status EnqueueCopies(const MemoryCopy* copies, int64_t count, cudaMemcpyKind kind,
-                            cudaStream_t stream) {
+                            cudaStream_t stream, int64_t first = 0) {
   for (int64_t i = 0; i < count;) {
     MemoryCopy copy = copies[i];
     int64_t next = i + 1;
     // Merged copies do not overlap either: the sources would be overwritten otherwise.
-    while (next < count && copies[next].from == copy.from + copy.bytes &&
-           copies[next].to == copy.to + copy.bytes) {
+    while (kind != cudaMemcpyDefault && next < count &&
+           copies[next].from == copy.from + copy.bytes && copies[next].to == copy.to + copy.bytes) {
       const uintptr_t from = reinterpret_cast<uintptr_t>(copy.from);
       const uintptr_t to = reinterpret_cast<uintptr_t>(copy.to);
       const auto bytes = static_cast<uintptr_t>(copy.bytes + copies[next].bytes);
@@ -31,7 +33,8 @@ inline Status EnqueueCopies(const MemoryCopy* copies, int64_t count, cudaMemcpyK
         cudaMemcpyAsync(copy.to, copy.from, static_cast<size_t>(copy.bytes), kind, stream);
     if (error != cudaSuccess) {
       (void)cudaGetLastError();
-      return Status::Error("copy " + std::to_string(i) + ", of " + std::to_string(copy.bytes) +
+      return Status::Error("copy " + std::to_string(first + i) + ", of " +
+                           std::to_string(copy.bytes) +
                            " bytes, failed: " + cudaGetErrorString(error));
     }
     i = next;
