@@ -1,5 +1,6 @@
 #include "csrc/ops/concat_and_cache_mla.h"
 
+#include "csrc/libtorch_stable/checked_mode.h"
 #include "csrc/libtorch_stable/launch.h"
 #include "csrc/libtorch_stable/ops.h"
 #include "csrc/libtorch_stable/tensor_arg.h"
@@ -25,7 +26,10 @@ void ConcatAndCacheMla(const Tensor& kv_c, const Tensor& k_pe, const Tensor& kv_
   Launch(
       "concat_and_cache_mla", args.kv_c.device,
       [&](ParallelFor parallel_for) { return ConcatAndCacheMlaCpu(params, parallel_for); },
-      [&](auto stream) { return ConcatAndCacheMlaCuda(params, stream); });
+      [&](auto stream) {
+        STABLEKV_RETURN_IF_ERROR(CheckSlotsInCheckedMode(params, stream));
+        return ConcatAndCacheMlaCuda(params, stream);
+      });
 }
 
 }  // namespace stablekv

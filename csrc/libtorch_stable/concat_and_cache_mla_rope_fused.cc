@@ -1,5 +1,7 @@
 #include "csrc/ops/concat_and_cache_mla_rope_fused.h"
 
+#include "csrc/kernels/mla/concat_and_cache_mla_rope_fused_check_cpu.h"
+#include "csrc/libtorch_stable/checked_mode.h"
 #include "csrc/libtorch_stable/launch.h"
 #include "csrc/libtorch_stable/ops.h"
 #include "csrc/libtorch_stable/tensor_arg.h"
@@ -30,7 +32,15 @@ void ConcatAndCacheMlaRopeFused(const Tensor& positions, const Tensor& q_pe, con
   Launch(
       "concat_and_cache_mla_rope_fused", args.q_pe.device,
       [&](ParallelFor parallel_for) { return ConcatAndCacheMlaRopeFusedCpu(params, parallel_for); },
-      [&](auto stream) { return ConcatAndCacheMlaRopeFusedCuda(params, stream); });
+      [&](auto stream) {
+        STABLEKV_RETURN_IF_ERROR(InCheckedMode(stream, [&](HostCopies& host) {
+          ConcatAndCacheMlaRopeFusedParams copy = params;
+          STABLEKV_RETURN_IF_ERROR(host.Fetch(&copy.slot_mapping, copy.num_tokens));
+          STABLEKV_RETURN_IF_ERROR(host.Fetch(&copy.positions, copy.num_tokens));
+          return CheckConcatAndCacheMlaRopeFusedValues(copy);
+        }));
+        return ConcatAndCacheMlaRopeFusedCuda(params, stream);
+      });
 }
 
 }  // namespace stablekv

@@ -1,5 +1,6 @@
 #include "csrc/ops/cp_gather_and_upconvert_fp8_kv_cache.h"
 
+#include "csrc/libtorch_stable/checked_mode.h"
 #include "csrc/libtorch_stable/launch.h"
 #include "csrc/libtorch_stable/ops.h"
 #include "csrc/libtorch_stable/tensor_arg.h"
@@ -32,7 +33,10 @@ void CpGatherAndUpconvertFp8KvCache(const Tensor& src_cache, const Tensor& dst,
       [&](ParallelFor parallel_for) {
         return GatherUpconvertCpu(params, kRowStarts, parallel_for);
       },
-      [&](auto stream) { return GatherUpconvertCuda(params, stream); });
+      [&](auto stream) {
+        STABLEKV_RETURN_IF_ERROR(CheckRowsInCheckedMode(params.rows, kRowStarts, stream));
+        return GatherUpconvertCuda(params, stream);
+      });
 }
 
 }  // namespace stablekv

@@ -1,5 +1,6 @@
 #include "csrc/ops/cp_gather_indexer_k_quant_cache.h"
 
+#include "csrc/libtorch_stable/checked_mode.h"
 #include "csrc/libtorch_stable/launch.h"
 #include "csrc/libtorch_stable/ops.h"
 #include "csrc/libtorch_stable/tensor_arg.h"
@@ -27,7 +28,10 @@ void CpGatherIndexerKQuantCache(const Tensor& kv_cache, const Tensor& dst_k,
   Launch(
       "cp_gather_indexer_k_quant_cache", args.kv_cache.device,
       [&](ParallelFor parallel_for) { return GatherRowsCpu(params, kRowStarts, parallel_for); },
-      [&](auto stream) { return GatherRowsCuda(params, stream); });
+      [&](auto stream) {
+        STABLEKV_RETURN_IF_ERROR(CheckRowsInCheckedMode(params.rows, kRowStarts, stream));
+        return GatherRowsCuda(params, stream);
+      });
 }
 
 }  // namespace stablekv

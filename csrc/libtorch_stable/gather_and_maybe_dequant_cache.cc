@@ -1,5 +1,9 @@
 #include "csrc/ops/gather_and_maybe_dequant_cache.h"
 
+#include <vector>
+
+#include "csrc/kernels/cache/gather_dequant_check_cpu.h"
+#include "csrc/libtorch_stable/checked_mode.h"
 #include "csrc/libtorch_stable/launch.h"
 #include "csrc/libtorch_stable/ops.h"
 #include "csrc/libtorch_stable/tensor_arg.h"
@@ -37,7 +41,16 @@ void GatherAndMaybeDequantCache(const Tensor& src_cache, const Tensor& dst,
   Launch(
       "gather_and_maybe_dequant_cache", args.src_cache.device,
       [&](ParallelFor parallel_for) { return GatherDequantCpu(params, kRowStarts, parallel_for); },
-      [&](auto stream) { return GatherDequantCuda(params, stream); });
+      [&](auto stream) {
+        STABLEKV_RETURN_IF_ERROR(InCheckedMode(stream, [&](HostCopies& host) {
+          GatherDequantParams copy = params;
+          STABLEKV_RETURN_IF_ERROR(FetchRows(host, &copy.rows));
+          STABLEKV_RETURN_IF_ERROR(host.Fetch(&copy.token_to_seq, copy.rows.num_rows));
+          std::vector<PagedRun> runs;
+          return CheckGatherDequantValues(copy, kRowStarts, &runs);
+        }));
+        return GatherDequantCuda(params, stream);
+      });
 }
 
 }  // namespace stablekv

@@ -1,5 +1,6 @@
 #include "csrc/ops/indexer_k_quant_and_cache.h"
 
+#include "csrc/libtorch_stable/checked_mode.h"
 #include "csrc/libtorch_stable/launch.h"
 #include "csrc/libtorch_stable/ops.h"
 #include "csrc/libtorch_stable/tensor_arg.h"
@@ -23,7 +24,10 @@ void IndexerKQuantAndCache(const Tensor& k, const Tensor& kv_cache, const Tensor
   Launch(
       "indexer_k_quant_and_cache", args.k.device,
       [&](ParallelFor parallel_for) { return IndexerKQuantAndCacheCpu(params, parallel_for); },
-      [&](auto stream) { return IndexerKQuantAndCacheCuda(params, stream); });
+      [&](auto stream) {
+        STABLEKV_RETURN_IF_ERROR(CheckSlotsInCheckedMode(params, stream));
+        return IndexerKQuantAndCacheCuda(params, stream);
+      });
 }
 
 }  // namespace stablekv

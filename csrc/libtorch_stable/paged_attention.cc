@@ -1,5 +1,7 @@
 #include "csrc/ops/paged_attention.h"
 
+#include "csrc/kernels/attention/paged_attention_check_cpu.h"
+#include "csrc/libtorch_stable/checked_mode.h"
 #include "csrc/libtorch_stable/launch.h"
 #include "csrc/libtorch_stable/ops.h"
 #include "csrc/libtorch_stable/tensor_arg.h"
@@ -43,6 +45,19 @@ PagedAttentionArgs CommonArgs(
   return args;
 }
 
+// In checked mode, checks what seq_lens and block_tables hold.
+template <typename Stream>
+Status CheckTables(const PagedAttentionParams& params, Stream stream) {
+  return InCheckedMode(stream, [&](HostCopies& host) {
+    PagedAttentionParams copy = params;
+    STABLEKV_RETURN_IF_ERROR(host.Fetch(&copy.seq_lens, copy.num_seqs));
+    STABLEKV_RETURN_IF_ERROR(host.Fetch(
+        &copy.block_tables,
+        TableElements(copy.num_seqs, copy.max_blocks_per_seq, copy.block_tables_stride)));
+    return CheckPagedAttention(copy);
+  });
+}
+
 }  // namespace
 
 void PagedAttentionV1(const Tensor& out, const Tensor& query, const Tensor& key_cache,
@@ -64,7 +79,10 @@ void PagedAttentionV1(const Tensor& out, const Tensor& query, const Tensor& key_
   Launch(
       "paged_attention_v1", args.query.device,
       [&](ParallelFor parallel_for) { return PagedAttentionV1Cpu(params, parallel_for); },
-      [&](auto stream) { return PagedAttentionV1Cuda(params, stream); });
+      [&](auto stream) {
+        STABLEKV_RETURN_IF_ERROR(CheckTables(params, stream));
+        return PagedAttentionV1Cuda(params, stream);
+      });
 }
 
 void PagedAttentionV2(const Tensor& out, const Tensor& exp_sums, const Tensor& max_logits,
@@ -93,7 +111,10 @@ void PagedAttentionV2(const Tensor& out, const Tensor& exp_sums, const Tensor& m
   Launch(
       "paged_attention_v2", args.query.device,
       [&](ParallelFor parallel_for) { return PagedAttentionV2Cpu(params, scratch, parallel_for); },
-      [&](auto stream) { return PagedAttentionV2Cuda(params, scratch, stream); });
+      [&](auto stream) {
+        STABLEKV_RETURN_IF_ERROR(CheckTables(params, stream));
+        return PagedAttentionV2Cuda(params, scratch, stream);
+      });
 }
 
 }  // namespace stablekv

@@ -1,5 +1,6 @@
 #include "csrc/ops/reshape_and_cache.h"
 
+#include "csrc/libtorch_stable/checked_mode.h"
 #include "csrc/libtorch_stable/launch.h"
 #include "csrc/libtorch_stable/ops.h"
 #include "csrc/libtorch_stable/tensor_arg.h"
@@ -28,7 +29,10 @@ void ReshapeAndCache(const Tensor& key, const Tensor& value, const Tensor& key_c
   Launch(
       "reshape_and_cache", args.key.device,
       [&](ParallelFor parallel_for) { return ReshapeAndCacheCpu(params, parallel_for); },
-      [&](auto stream) { return ReshapeAndCacheCuda(params, stream); });
+      [&](auto stream) {
+        STABLEKV_RETURN_IF_ERROR(CheckSlotsInCheckedMode(params, stream));
+        return ReshapeAndCacheCuda(params, stream);
+      });
 }
 
 }  // namespace stablekv

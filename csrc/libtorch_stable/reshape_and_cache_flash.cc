@@ -1,5 +1,6 @@
 #include "csrc/ops/reshape_and_cache_flash.h"
 
+#include "csrc/libtorch_stable/checked_mode.h"
 #include "csrc/libtorch_stable/launch.h"
 #include "csrc/libtorch_stable/ops.h"
 #include "csrc/libtorch_stable/tensor_arg.h"
@@ -28,7 +29,10 @@ void ReshapeAndCacheFlash(const Tensor& key, const Tensor& value, const Tensor& 
   Launch(
       "reshape_and_cache_flash", args.key.device,
       [&](ParallelFor parallel_for) { return ReshapeAndCacheFlashCpu(params, parallel_for); },
-      [&](auto stream) { return ReshapeAndCacheFlashCuda(params, stream); });
+      [&](auto stream) {
+        STABLEKV_RETURN_IF_ERROR(CheckSlotsInCheckedMode(params, stream));
+        return ReshapeAndCacheFlashCuda(params, stream);
+      });
 }
 
 }  // namespace stablekv

@@ -4,6 +4,8 @@
 #include <iterator>
 #include <string>
 
+#include "csrc/kernels/attention/attention_plan_cpu.h"
+
 namespace stablekv {
 namespace {
 
@@ -78,11 +80,22 @@ Status CheckBlocks(const AttentionPlan& plan) {
   return Status();
 }
 
+// As much of a plan as the checks need: the scales may be where the host cannot read them.
+AttentionPlan PlanOf(const PagedAttentionParams& params) {
+  AttentionPlan plan{};
+  plan.params = params;
+  plan.cache_bytes = SizeOf(params.cache, params.element);
+  plan.group = params.num_kv_heads > 0 ? params.num_heads / params.num_kv_heads : 0;
+  plan.sparse = params.block_sparse.active();
+  return plan;
+}
+
 }  // namespace
 
-Status CheckPagedAttention(const AttentionPlan& plan) {
+Status CheckPagedAttention(const PagedAttentionParams& params) {
+  const AttentionPlan plan = PlanOf(params);
   STABLEKV_RETURN_IF_ERROR(CheckSizes(plan));
-  STABLEKV_RETURN_IF_ERROR(CheckSeqLens(plan.params));
+  STABLEKV_RETURN_IF_ERROR(CheckSeqLens(params));
   return CheckBlocks(plan);
 }
 

@@ -69,8 +69,8 @@ int64_t TotalTokens(const PagedAttentionParams& params) {
 Status PagedAttentionWith(const AttentionFunctions& functions, const PagedAttentionParams& params,
                           const PagedAttentionScratch* scratch, ParallelFor parallel_for) {
   if (params.num_seqs == 0 || params.num_heads == 0) return Status();
+  STABLEKV_RETURN_IF_ERROR(CheckPagedAttention(params));
   AttentionPlan plan = MakePlan(params, scratch);
-  STABLEKV_RETURN_IF_ERROR(CheckPagedAttention(plan));
 
   const std::vector<int64_t> first_items = FirstItems(plan);
   plan.first_items = first_items.data();

@@ -1,8 +1,8 @@
-#include <string>
 #include <vector>
 
 #include "csrc/kernels/cache/copy_runs_cpu.h"
 #include "csrc/kernels/cache/gather_dequant.h"
+#include "csrc/kernels/cache/gather_dequant_check_cpu.h"
 #include "csrc/kernels/cache/paged_runs_cpu.h"
 #include "csrc/kernels/common/element_bits.h"
 #include "csrc/kernels/common/fp8.h"
@@ -11,19 +11,6 @@ namespace stablekv {
 namespace {
 
 constexpr int kCodes = 256;
-
-Status CheckTokenToSeq(const GatherDequantParams& params, const std::vector<PagedRun>& runs) {
-  for (const PagedRun& run : runs) {
-    for (int64_t row = run.first_row; row < run.first_row + run.count; ++row) {
-      const int64_t seq = params.token_to_seq[row];
-      if (seq >= 0 && seq < params.rows.num_seqs) continue;
-      return Status::Error("token_to_seq must have sequences from 0 to " +
-                           std::to_string(params.rows.num_seqs - 1) + ", got " +
-                           std::to_string(seq) + " at [" + std::to_string(row) + "]");
-    }
-  }
-  return Status();
-}
 
 // What each fp8 code becomes: there are fewer codes than elements of a token.
 template <ElementType kElement>
@@ -59,8 +46,7 @@ void Gather(const GatherDequantParams& params, const std::vector<PagedRun>& runs
 Status GatherDequantCpu(const GatherDequantParams& params, const RowStartsArg& starts,
                         ParallelFor parallel_for) {
   std::vector<PagedRun> runs;
-  STABLEKV_RETURN_IF_ERROR(ListPagedRuns(params.rows, starts, &runs));
-  STABLEKV_RETURN_IF_ERROR(CheckTokenToSeq(params, runs));
+  STABLEKV_RETURN_IF_ERROR(CheckGatherDequantValues(params, starts, &runs));
   if (params.cache == CacheType::kAuto) {
     CopyRuns(CopyOf(params), runs, parallel_for);
     return Status();

@@ -1,6 +1,5 @@
 #include <cstdint>
 #include <cstring>
-#include <string>
 #include <vector>
 
 #include "csrc/kernels/common/bfloat16.h"
@@ -8,24 +7,13 @@
 #include "csrc/kernels/common/float16.h"
 #include "csrc/kernels/common/slot_mapping.h"
 #include "csrc/kernels/mla/concat_and_cache_mla_rope_fused.h"
+#include "csrc/kernels/mla/concat_and_cache_mla_rope_fused_check_cpu.h"
 #include "csrc/kernels/mla/rotary_rows_cpu.h"
 #include "csrc/kernels/mla/store_row_cpu.h"
 #include "csrc/kernels/mla/token_grain_cpu.h"
 
 namespace stablekv {
 namespace {
-
-Status CheckPositions(const ConcatAndCacheMlaRopeFusedParams& params) {
-  for (int64_t token = 0; token < params.num_tokens; ++token) {
-    if (params.slot_mapping[token] < 0) continue;
-    const int64_t position = params.positions[token];
-    if (position >= 0 && position < params.num_positions) continue;
-    return Status::Error("positions[" + std::to_string(token) + "] is " + std::to_string(position) +
-                         ", want 0 to less than " + std::to_string(params.num_positions) +
-                         ", the rows of cos_sin_cache");
-  }
-  return Status();
-}
 
 float ElementAt(const uint8_t* elements, int64_t i, ElementType element) {
   if (element == ElementType::kFloat32) {
@@ -93,9 +81,7 @@ void WriteToken(const ConcatAndCacheMlaRopeFusedParams& params, int64_t token, i
 
 Status ConcatAndCacheMlaRopeFusedCpu(const ConcatAndCacheMlaRopeFusedParams& params,
                                      ParallelFor parallel_for) {
-  STABLEKV_RETURN_IF_ERROR(
-      CheckSlots(params.slot_mapping, params.num_tokens, params.num_blocks, params.block_size));
-  STABLEKV_RETURN_IF_ERROR(CheckPositions(params));
+  STABLEKV_RETURN_IF_ERROR(CheckConcatAndCacheMlaRopeFusedValues(params));
   const RotateRow rotate = FindRotateRow(params.element, BestCpuIsa());
   const StoreRow store(params.element, params.cache, params.scale);
   const int64_t token_bytes =
