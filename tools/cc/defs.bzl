@@ -3,6 +3,7 @@
 load("//tools/cc/private:compile_fails_test.bzl", _compile_fails_test = "compile_fails_test")
 load("//tools/cc/private:copts.bzl", "COPTS", "EXTENSION_COPTS", "EXTENSION_LINKOPTS")
 load("//tools/cc/private:copy_file.bzl", _copy_file = "copy_file")
+load("//tools/cc/private:version_script.bzl", "version_script")
 
 compile_fails_test = _compile_fails_test
 copy_file = _copy_file
@@ -21,19 +22,39 @@ def cc_test(name, copts = [], size = "small", **kwargs):
     """A C++ test: a program whose exit code is not 0 when a check fails."""
     native.cc_test(name = name, copts = COPTS + copts, linkstatic = True, size = size, **kwargs)
 
-def cc_shared_extension(name, copts = [], linkopts = [], visibility = None, **kwargs):
+def cc_shared_extension(
+        name,
+        exports = None,
+        copts = [],
+        linkopts = [],
+        additional_linker_inputs = [],
+        visibility = None,
+        **kwargs):
     """A library for torch.ops.load_library, `<name>.so`: no Python ABI, only what it exports on purpose.
 
     Args:
       name: of the target and of the file, without `.so`.
+      exports: the symbols of the file that others may use, where nothing else may be exported;
+        without it, templates of the C++ runtime are exported too, for the loader to unite.
       copts: further compiler options.
       linkopts: further linker options.
+      additional_linker_inputs: files that the linker options name.
       visibility: of the target.
       **kwargs: what cc_binary takes: srcs, deps, local_defines, ...
     """
     library = name + ".so"
+    if exports != None:
+        script = name + "_exports"
+        version_script(
+            name = script,
+            exports = exports,
+            visibility = ["//visibility:private"],
+        )
+        additional_linker_inputs = additional_linker_inputs + [script]
+        linkopts = linkopts + ["-Wl,--version-script=$(execpath %s)" % script]
     native.cc_binary(
         name = library,
+        additional_linker_inputs = additional_linker_inputs,
         copts = COPTS + EXTENSION_COPTS + copts,
         linkopts = EXTENSION_LINKOPTS + ["-Wl,-soname," + library] + linkopts,
         linkshared = True,

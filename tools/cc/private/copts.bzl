@@ -12,7 +12,10 @@ COPTS = [
 })
 
 # Paths of the build must not end up in messages or in the file.
-EXTENSION_COPTS = ["-ffile-prefix-map=$(BINDIR)/="]
+EXTENSION_COPTS = [
+    "-ffile-prefix-map=$(BINDIR)/=",
+    "-ffile-prefix-map=external/=",
+]
 
 EXTENSION_LINKOPTS = [
     # Exceptions cross into torch: there must be one C++ runtime, the process's.
