@@ -109,6 +109,9 @@ void MergeAttnStates(const torch::stable::Tensor& output,
 void SwapBlocksBatch(const torch::stable::Tensor& src_ptrs, const torch::stable::Tensor& dst_ptrs,
                      const torch::stable::Tensor& sizes, bool is_src_access_order_any);
 
+void ConvertFp8(const torch::stable::Tensor& dst_cache, const torch::stable::Tensor& src_cache,
+                double scale, const StringArg& kv_cache_dtype);
+
 }  // namespace stablekv
 
 #endif  // STABLEKV_CSRC_LIBTORCH_STABLE_OPS_H_

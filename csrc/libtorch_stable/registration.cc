@@ -90,6 +90,9 @@ STABLE_TORCH_LIBRARY_FRAGMENT(STABLEKV_CACHE_NAMESPACE, library) {
       "swap_blocks_batch("
       "Tensor src_ptrs, Tensor dst_ptrs, Tensor sizes, "
       "bool is_src_access_order_any=False) -> ()");
+  library.def(
+      "convert_fp8("
+      "Tensor! dst_cache, Tensor src_cache, float scale, str kv_cache_dtype) -> ()");
 }
 
 namespace {
@@ -117,6 +120,7 @@ void ImplementCache(StableLibrary& library) {
                TORCH_BOX(&stablekv::CpGatherAndUpconvertFp8KvCache));
   library.impl("cp_gather_indexer_k_quant_cache", TORCH_BOX(&stablekv::CpGatherIndexerKQuantCache));
   library.impl("swap_blocks_batch", TORCH_BOX(&stablekv::SwapBlocksBatch));
+  library.impl("convert_fp8", TORCH_BOX(&stablekv::ConvertFp8));
 }
 
 }  // namespace

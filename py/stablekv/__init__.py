@@ -8,6 +8,7 @@ from stablekv import (
     fakes,
     layouts,
     reference,
+    reference_convert,
     reference_flash,
     reference_gather,
     reference_merge,
@@ -22,6 +23,7 @@ from stablekv.attention import (
 )
 from stablekv.block_pool import BlockPool, OutOfBlocksError
 from stablekv.cache import reshape_and_cache, reshape_and_cache_flash
+from stablekv.convert import convert_fp8
 from stablekv.gather import (
     cp_gather_and_upconvert_fp8_kv_cache,
     cp_gather_cache,
@@ -51,6 +53,7 @@ __all__ = [
     "concat_and_cache_mla",
     "concat_and_cache_mla_rope_fused",
     "concat_mla_q",
+    "convert_fp8",
     "cp_gather_and_upconvert_fp8_kv_cache",
     "cp_gather_cache",
     "cp_gather_indexer_k_quant_cache",
@@ -62,6 +65,7 @@ __all__ = [
     "paged_attention_v1",
     "paged_attention_v2",
     "reference",
+    "reference_convert",
     "reference_flash",
     "reference_gather",
     "reference_merge",

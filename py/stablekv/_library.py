@@ -27,3 +27,4 @@ cp_gather_indexer_k_quant_cache = _cache.cp_gather_indexer_k_quant_cache.default
 gather_and_maybe_dequant_cache = _cache.gather_and_maybe_dequant_cache.default
 merge_attn_states = _attention.merge_attn_states.default
 swap_blocks_batch = _cache.swap_blocks_batch.default
+convert_fp8 = _cache.convert_fp8.default

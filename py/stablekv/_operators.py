@@ -18,6 +18,7 @@ OPERATORS: dict[str, tuple[str, ...]] = {
         "gather_and_maybe_dequant_cache",
         "indexer_k_quant_and_cache",
         "reshape_and_cache",
+        "convert_fp8",
         "swap_blocks_batch",
         "reshape_and_cache_flash",
         "swap_blocks",

@@ -35,7 +35,7 @@ class CacheCase:
 
 
 # Values that a store into fp8 must get right: ties, subnormals, saturation, zeros, not-a-numbers.
-def _special_values(dtype: torch.dtype) -> torch.Tensor:
+def special_values(dtype: torch.dtype) -> torch.Tensor:
     inf, nan = float("inf"), float("nan")
     values = [0.0, -0.0, inf, -inf, nan, -nan, 448.0, 464.0, 480.0, 57344.0, 61440.0, 65504.0]
     values += [
@@ -57,7 +57,7 @@ def arguments_of(case: CacheCase, device: str, seed: int = 0) -> dict[str, Any]:
     def source(scale: float) -> torch.Tensor:
         spread = torch.exp2(torch.randint(-12, 12, tokens, generator=random).float())
         values = (torch.randn(tokens, generator=random) * spread * scale).to(case.dtype)
-        flat, special = values.view(-1), _special_values(case.dtype)
+        flat, special = values.view(-1), special_values(case.dtype)
         places = torch.randperm(flat.numel(), generator=random)[: len(special)]
         flat[places] = special[: len(places)]
         return values

@@ -42,8 +42,8 @@ CACHE = "cache"  # what the call's kv_cache_dtype stores
 OUTPUT = "output"  # float8_e4m3fn for a kv_cache_dtype in fp8, or else that of ELEMENT
 WIDENED = "widened"  # any dtype of elements for a kv_cache_dtype in fp8, or else that of ELEMENT
 
-# A dtype, one of several, or one of the words above.
-Accepted = torch.dtype | tuple[torch.dtype, ...] | str
+# A dtype, one of several, one of the words above, or what a function of the variant returns.
+Accepted = torch.dtype | tuple[torch.dtype, ...] | str | Callable[[Any], tuple[torch.dtype, ...]]
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,8 @@ class Variant:
             return (dtype,)
         if isinstance(dtype, tuple):
             return dtype
+        if callable(dtype):
+            return dtype(self)
         if dtype == HALF:
             return (self.half,)
         if dtype == OUTPUT and layouts.is_fp8(self.kv_cache_dtype):

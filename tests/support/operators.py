@@ -20,6 +20,7 @@ from tests.support.contract import (
     Row,
     Variant,
 )
+from tests.support.convert import CONVERT_FP8
 from tests.support.flash_operators import FLASH_OPERATORS
 from tests.support.gather_operators import GATHER_OPERATORS
 from tests.support.merge_operators import MERGE_ATTN_STATES
@@ -204,6 +205,7 @@ OPERATORS = (
     *MLA_OPERATORS,
     *SWAP_OPERATORS,
     SWAP_BLOCKS_BATCH,
+    CONVERT_FP8,
     *GATHER_OPERATORS,
     MERGE_ATTN_STATES,
 )
