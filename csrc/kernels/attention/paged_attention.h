@@ -83,8 +83,8 @@ inline constexpr int64_t kBlockSizes[] = {8, 16, 32};
 // On the CPU, lengths outside [0, max_seq_len] and block numbers outside the cache are refused
 // before anything is written.
 Status PagedAttentionV1Cpu(const PagedAttentionParams& params, ParallelFor parallel_for);
-Status PagedAttentionV2Cpu(const PagedAttentionParams& params,
-                           const PagedAttentionScratch& scratch, ParallelFor parallel_for);
+Status PagedAttentionV2Cpu(const PagedAttentionParams& params, const PagedAttentionScratch& scratch,
+                           ParallelFor parallel_for);
 
 // Asynchronous on `stream`. Lengths are clamped to [0, max_seq_len] and blocks outside the cache
 // are treated as not attended to: they cannot be reported from here, and are never dereferenced.

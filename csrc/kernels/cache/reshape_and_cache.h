@@ -11,7 +11,8 @@
 
 namespace stablekv {
 
-// For token i with slot s = slot_mapping[i] >= 0, block b = s / block_size, offset o = s % block_size:
+// For token i with slot s = slot_mapping[i] >= 0, block b = s / block_size, offset o = s %
+// block_size:
 //   key_cache[b, h, d / x, o, d % x] = store(key[i, h, d], k_scale)
 //   value_cache[b, h, d, o]          = store(value[i, h, d], v_scale)
 // A negative slot is padding: nothing is read or written for it. Strides are in elements of the

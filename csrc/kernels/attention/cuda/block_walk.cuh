@@ -67,9 +67,8 @@ class BlockWalk {
   __device__ void SetPattern(const PagedAttentionParams& params, const WorkItem& item) {
     const BlockSparseParams& sparse = params.block_sparse;
     const int64_t step = sparse.head_sliding_step;
-    offset_ = step >= 0
-                  ? (sparse.tp_rank * params.num_heads + item.first_head) * step + 1
-                  : (sparse.tp_rank * params.num_kv_heads + item.kv_head) * -step + 1;
+    offset_ = step >= 0 ? (sparse.tp_rank * params.num_heads + item.first_head) * step + 1
+                        : (sparse.tp_rank * params.num_kv_heads + item.kv_head) * -step + 1;
     vert_stride_ = sparse.vert_stride;
     sparse_block_size_ = sparse.block_size;
     first_local_ = (item.length - 1) / sparse_block_size_ - sparse.local_blocks + 1;

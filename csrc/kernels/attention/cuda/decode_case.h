@@ -23,12 +23,12 @@ struct DecodeCase {
   int64_t num_kv_heads = 2;
   int64_t group = 1;  // query heads of a kv head
   std::vector<int32_t> lengths = {17};
-  int64_t max_seq_len = 0;   // 0: the largest length
+  int64_t max_seq_len = 0;  // 0: the largest length
   bool alibi = false;
   BlockSparseParams sparse = {};
-  int64_t misalign = 0;      // elements that tensors are off alignment
-  int64_t padding = 0;       // elements between the rows of each tensor
-  bool bad_blocks = false;   // some table entries name no block
+  int64_t misalign = 0;     // elements that tensors are off alignment
+  int64_t padding = 0;      // elements between the rows of each tensor
+  bool bad_blocks = false;  // some table entries name no block
   float logit_spread = 1.0f;
 
   std::string Describe() const {
@@ -238,9 +238,9 @@ class DecodeInput {
     const int64_t kb = first / sparse.block_size;
     const int64_t qb = (length - 1) / sparse.block_size;
     const int64_t step = sparse.head_sliding_step;
-    const int64_t off =
-        step >= 0 ? (sparse.tp_rank * params.num_heads + h) * step + 1
-                  : (sparse.tp_rank * params.num_kv_heads + h / case_.group) * -step + 1;
+    const int64_t off = step >= 0
+                            ? (sparse.tp_rank * params.num_heads + h) * step + 1
+                            : (sparse.tp_rank * params.num_kv_heads + h / case_.group) * -step + 1;
     return (kb + off) % sparse.vert_stride == 0 || kb > qb - sparse.local_blocks;
   }
 

@@ -28,8 +28,7 @@ Status LaunchForTile(const DecodeArgs& args, CudaStream stream) {
     }
   }
   return Status::Error("paged attention on CUDA: head_size " + std::to_string(kHeadSize) +
-                       " is no multiple of the " + std::to_string(kX) +
-                       " elements of a key chunk");
+                       " is no multiple of the " + std::to_string(kX) + " elements of a key chunk");
 }
 
 }  // namespace
@@ -37,15 +36,24 @@ Status LaunchForTile(const DecodeArgs& args, CudaStream stream) {
 template <typename Format>
 Status LaunchDecode(const DecodeArgs& args, CudaStream stream) {
   switch (args.params.head_size) {
-    case 32: return LaunchForTile<Format, 32>(args, stream);
-    case 64: return LaunchForTile<Format, 64>(args, stream);
-    case 80: return LaunchForTile<Format, 80>(args, stream);
-    case 96: return LaunchForTile<Format, 96>(args, stream);
-    case 112: return LaunchForTile<Format, 112>(args, stream);
-    case 120: return LaunchForTile<Format, 120>(args, stream);
-    case 128: return LaunchForTile<Format, 128>(args, stream);
-    case 192: return LaunchForTile<Format, 192>(args, stream);
-    case 256: return LaunchForTile<Format, 256>(args, stream);
+    case 32:
+      return LaunchForTile<Format, 32>(args, stream);
+    case 64:
+      return LaunchForTile<Format, 64>(args, stream);
+    case 80:
+      return LaunchForTile<Format, 80>(args, stream);
+    case 96:
+      return LaunchForTile<Format, 96>(args, stream);
+    case 112:
+      return LaunchForTile<Format, 112>(args, stream);
+    case 120:
+      return LaunchForTile<Format, 120>(args, stream);
+    case 128:
+      return LaunchForTile<Format, 128>(args, stream);
+    case 192:
+      return LaunchForTile<Format, 192>(args, stream);
+    case 256:
+      return LaunchForTile<Format, 256>(args, stream);
     default:
       return Status::Error("paged attention on CUDA: no kernel for head_size " +
                            std::to_string(args.params.head_size));

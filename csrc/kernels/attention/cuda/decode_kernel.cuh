@@ -80,9 +80,8 @@ class WarpWalk {
   }
 
   // Scales, adds the bias and takes out the tokens that are not attended to.
-  __device__ __forceinline__ void ToLogits(int64_t step,
-                                           const int (&blocks)[Shape::kTokensPerLane], int head,
-                                           float (&scores)[Shape::kTokensPerLane]) const {
+  __device__ __forceinline__ void ToLogits(int64_t step, const int (&blocks)[Shape::kTokensPerLane],
+                                           int head, float (&scores)[Shape::kTokensPerLane]) const {
     const float* slopes = args_.params.alibi_slopes;
     const float slope =
         slopes != nullptr && head < item_.num_heads ? slopes[item_.first_head + head] : 0.0f;

@@ -55,8 +55,9 @@ struct DecodeShape {
   // CTAs to fit on a multiprocessor: as many as the registers allow that a lane needs all along,
   // those of the sums and, for each head, of its scores and its softmax.
   static constexpr int kLastingRegisters = kHeads * (kPasses + 4);
-  static constexpr int kResidentCtas =
-      kLastingRegisters <= 48 ? 4 : kLastingRegisters <= 64 ? 3 : 2;
+  static constexpr int kResidentCtas = kLastingRegisters <= 48   ? 4
+                                       : kLastingRegisters <= 64 ? 3
+                                                                 : 2;
 
   // Used up to the last step, and after it.
   struct Walking {

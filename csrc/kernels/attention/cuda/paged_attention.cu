@@ -1,11 +1,10 @@
 // paged_attention_v1 and _v2 on CUDA: turns the parameters into work items and picks the kernel.
-#include "csrc/kernels/attention/paged_attention.h"
-
 #include <algorithm>
 #include <cstdint>
 #include <string>
 
 #include "csrc/kernels/attention/cuda/decode_args.h"
+#include "csrc/kernels/attention/paged_attention.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 
 namespace stablekv {
@@ -24,8 +23,7 @@ bool LoadsAreAligned(const void* cache, int64_t block_stride, int64_t head_strid
 void SetTiles(const PagedAttentionParams& params, DecodeArgs* args) {
   args->group_size = static_cast<int>(params.num_heads / params.num_kv_heads);
   // A pattern that slides from query head to query head attends to other tokens in each.
-  const bool per_head =
-      params.block_sparse.active() && params.block_sparse.head_sliding_step > 0;
+  const bool per_head = params.block_sparse.active() && params.block_sparse.head_sliding_step > 0;
   const int64_t largest = per_head ? 1 : MaxHeadsPerTile(params.head_size);
   args->num_tiles = static_cast<int>(CeilDivide(args->group_size, largest));
   args->heads_per_tile = static_cast<int>(CeilDivide(args->group_size, args->num_tiles));
@@ -33,14 +31,20 @@ void SetTiles(const PagedAttentionParams& params, DecodeArgs* args) {
 
 Status LaunchForCache(const DecodeArgs& args, CudaStream stream) {
   switch (args.params.cache) {
-    case CacheType::kFp8E4M3: return LaunchDecode<Fp8E4M3Format>(args, stream);
-    case CacheType::kFp8E5M2: return LaunchDecode<Fp8E5M2Format>(args, stream);
-    case CacheType::kAuto: break;
+    case CacheType::kFp8E4M3:
+      return LaunchDecode<Fp8E4M3Format>(args, stream);
+    case CacheType::kFp8E5M2:
+      return LaunchDecode<Fp8E5M2Format>(args, stream);
+    case CacheType::kAuto:
+      break;
   }
   switch (args.params.element) {
-    case ElementType::kFloat32: return LaunchDecode<Float32Format>(args, stream);
-    case ElementType::kFloat16: return LaunchDecode<Float16Format>(args, stream);
-    case ElementType::kBFloat16: return LaunchDecode<BFloat16Format>(args, stream);
+    case ElementType::kFloat32:
+      return LaunchDecode<Float32Format>(args, stream);
+    case ElementType::kFloat16:
+      return LaunchDecode<Float16Format>(args, stream);
+    case ElementType::kBFloat16:
+      return LaunchDecode<BFloat16Format>(args, stream);
   }
   return Status::Error("paged attention on CUDA: unknown element or cache type");
 }
@@ -61,9 +65,8 @@ Status LaunchForParams(DecodeArgs args, CudaStream stream) {
   args.num_work_items =
       params.num_seqs * args.num_partitions * params.num_kv_heads * args.num_tiles;
   const int64_t bytes = SizeOf(params.cache, params.element);
-  args.key_vectors =
-      LoadsAreAligned(params.key_cache, params.key_cache_block_stride,
-                      params.key_cache_head_stride, bytes, /*bytes=*/16);
+  args.key_vectors = LoadsAreAligned(params.key_cache, params.key_cache_block_stride,
+                                     params.key_cache_head_stride, bytes, /*bytes=*/16);
   args.value_vectors =
       LoadsAreAligned(params.value_cache, params.value_cache_block_stride,
                       params.value_cache_head_stride, bytes, std::min<int64_t>(16, 8 * bytes));

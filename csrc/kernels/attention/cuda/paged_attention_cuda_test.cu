@@ -122,9 +122,7 @@ void Run(const DecodeCase& c) {
 constexpr int64_t kGroups[] = {1, 2, 3, 7, 8, 12};
 
 // Head sizes a cache can have: its keys come in chunks of 16 bytes.
-bool Fits(const DecodeCase& c) {
-  return c.head_size % (16 / SizeOf(c.cache, c.element)) == 0;
-}
+bool Fits(const DecodeCase& c) { return c.head_size % (16 / SizeOf(c.cache, c.element)) == 0; }
 
 std::vector<DecodeCase> Cases(bool quick) {
   std::vector<DecodeCase> cases;

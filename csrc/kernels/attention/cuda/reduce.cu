@@ -40,8 +40,8 @@ __global__ void __launch_bounds__(kThreads)
   for (int64_t item = blockIdx.x; item < num_items; item += gridDim.x) {
     const int64_t sequence = item / params.num_heads;
     const int64_t head = item % params.num_heads;
-    const int64_t length = max(int64_t{0}, min(static_cast<int64_t>(params.seq_lens[sequence]),
-                                               params.max_seq_len));
+    const int64_t length =
+        max(int64_t{0}, min(static_cast<int64_t>(params.seq_lens[sequence]), params.max_seq_len));
     // Later partitions have no tokens and were not written.
     const int64_t count = (length + kPartitionSize - 1) / kPartitionSize;
     const float* max_logits = scratch.max_logits + item * num_partitions;

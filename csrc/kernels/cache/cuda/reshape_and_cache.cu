@@ -1,9 +1,8 @@
 // reshape_and_cache on CUDA.
-#include "csrc/kernels/cache/reshape_and_cache.h"
-
 #include <algorithm>
 #include <cstdint>
 
+#include "csrc/kernels/cache/reshape_and_cache.h"
 #include "csrc/kernels/common/cuda/launch.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 
@@ -84,8 +83,7 @@ __device__ void ReadTile(const TileArgs& args, const Tile& tile, float scale,
                          Staging<Bits>& staging) {
   using Source = typename ElementFormat<kElement>::Bits;
   const ReshapeAndCacheParams& params = args.params;
-  const int64_t token_stride =
-      tile.is_value ? params.value_token_stride : params.key_token_stride;
+  const int64_t token_stride = tile.is_value ? params.value_token_stride : params.key_token_stride;
   const int64_t head_stride = tile.is_value ? params.value_head_stride : params.key_head_stride;
   const Source* source = static_cast<const Source*>(tile.is_value ? params.value : params.key) +
                          tile.first_token * token_stride + tile.head * head_stride +
@@ -204,9 +202,12 @@ Status Launch(const TileArgs& args, CudaStream stream) {
 template <ElementType kElement>
 Status LaunchForCache(const TileArgs& args, CudaStream stream) {
   switch (args.params.cache) {
-    case CacheType::kAuto: return Launch<kElement, CacheType::kAuto>(args, stream);
-    case CacheType::kFp8E4M3: return Launch<kElement, CacheType::kFp8E4M3>(args, stream);
-    case CacheType::kFp8E5M2: return Launch<kElement, CacheType::kFp8E5M2>(args, stream);
+    case CacheType::kAuto:
+      return Launch<kElement, CacheType::kAuto>(args, stream);
+    case CacheType::kFp8E4M3:
+      return Launch<kElement, CacheType::kFp8E4M3>(args, stream);
+    case CacheType::kFp8E5M2:
+      return Launch<kElement, CacheType::kFp8E5M2>(args, stream);
   }
   return Status::Error("reshape_and_cache on CUDA: unknown cache type");
 }
@@ -228,13 +229,15 @@ Status ReshapeAndCacheCuda(const ReshapeAndCacheParams& params, CudaStream strea
   args.read_vectors[1] =
       IsAligned(params.value, params.value_token_stride, params.value_head_stride, source_bytes);
   args.write_vectors =
-      params.x * cache_bytes == 16 &&
-      IsAligned(params.key_cache, params.key_cache_block_stride, params.key_cache_head_stride,
-                cache_bytes);
+      params.x * cache_bytes == 16 && IsAligned(params.key_cache, params.key_cache_block_stride,
+                                                params.key_cache_head_stride, cache_bytes);
   switch (params.element) {
-    case ElementType::kFloat32: return LaunchForCache<ElementType::kFloat32>(args, stream);
-    case ElementType::kFloat16: return LaunchForCache<ElementType::kFloat16>(args, stream);
-    case ElementType::kBFloat16: return LaunchForCache<ElementType::kBFloat16>(args, stream);
+    case ElementType::kFloat32:
+      return LaunchForCache<ElementType::kFloat32>(args, stream);
+    case ElementType::kFloat16:
+      return LaunchForCache<ElementType::kFloat16>(args, stream);
+    case ElementType::kBFloat16:
+      return LaunchForCache<ElementType::kBFloat16>(args, stream);
   }
   return Status::Error("reshape_and_cache on CUDA: unknown element type");
 }

@@ -17,10 +17,10 @@ struct Case {
   int64_t num_heads;
   int64_t head_size;
   int64_t block_size;
-  int64_t x;            // 0: 16 bytes' worth
-  int64_t misalign;     // elements that every tensor is off 16-byte alignment
-  int64_t padding;      // elements between heads and between tokens, and in the caches
-  bool consecutive;     // slots, as in a prompt
+  int64_t x;         // 0: 16 bytes' worth
+  int64_t misalign;  // elements that every tensor is off 16-byte alignment
+  int64_t padding;   // elements between heads and between tokens, and in the caches
+  bool consecutive;  // slots, as in a prompt
 };
 
 std::string Describe(const Case& c) {
@@ -177,19 +177,19 @@ std::vector<Case> Cases() {
     for (const CacheType cache : kCaches) {
       const auto add = [&](int64_t tokens, int64_t heads, int64_t head_size, int64_t block_size,
                            int64_t x, int64_t misalign, int64_t padding, bool consecutive) {
-        cases.push_back({element, cache, tokens, heads, head_size, block_size, x, misalign,
-                         padding, consecutive});
+        cases.push_back({element, cache, tokens, heads, head_size, block_size, x, misalign, padding,
+                         consecutive});
       };
       add(0, 2, 64, 16, 0, 0, 0, false);
       add(1, 1, 32, 8, 0, 0, 0, false);
       add(42, 8, 80, 16, 0, 0, 0, false);
-      add(42, 8, 80, 16, 0, 0, 16, true);   // strided, still aligned
+      add(42, 8, 80, 16, 0, 0, 16, true);  // strided, still aligned
       add(33, 3, 128, 32, 0, 0, 0, true);
       add(100, 40, 128, 16, 0, 0, 0, true);  // 640 chunks of a float16
       add(3, 64, 256, 8, 0, 0, 0, false);
-      add(70, 2, 112, 32, 0, 1, 0, true);    // odd addresses
-      add(70, 2, 112, 32, 0, 0, 1, true);    // odd strides
-      add(37, 2, 120, 5, 8, 0, 0, false);    // x of its own, odd block size
+      add(70, 2, 112, 32, 0, 1, 0, true);  // odd addresses
+      add(70, 2, 112, 32, 0, 0, 1, true);  // odd strides
+      add(37, 2, 120, 5, 8, 0, 0, false);  // x of its own, odd block size
       add(37, 3, 46, 16, 2, 0, 0, true);
       add(9, 2, 7, 3, 1, 3, 5, false);
     }
@@ -241,8 +241,7 @@ int TestFarBlocks() {
   for (int k = 0; k < 2; ++k) {
     for (int64_t b = 0; b < 3; ++b) {
       std::vector<uint8_t> got(kBlock);
-      Must(cudaMemcpy(got.data(), far[k]->As<uint8_t>() + b * kFar, kBlock,
-                      cudaMemcpyDeviceToHost),
+      Must(cudaMemcpy(got.data(), far[k]->As<uint8_t>() + b * kFar, kBlock, cudaMemcpyDeviceToHost),
            "copy of a block");
       Expect(std::equal(got.begin(), got.end(), want[k].begin() + b * kBlock),
              "far block " + std::to_string(b) + " differs");

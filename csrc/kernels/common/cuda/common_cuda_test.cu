@@ -25,8 +25,7 @@ __global__ void EncodeKernel(const float* in, uint8_t* e4m3, uint8_t* e5m2, uint
 template <typename Format>
 __global__ void DecodeKernel(float* out) {
   const uint32_t first = 4 * threadIdx.x;
-  Format::DecodeWord(first | (first + 1) << 8 | (first + 2) << 16 | (first + 3) << 24,
-                     out + first);
+  Format::DecodeWord(first | (first + 1) << 8 | (first + 2) << 16 | (first + 3) << 24, out + first);
 }
 
 __global__ void NothingKernel() {}

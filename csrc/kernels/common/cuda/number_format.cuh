@@ -117,7 +117,8 @@ __device__ __forceinline__ float LoadElement(ElementType type, const void* array
       return Decode<Float16Format>(static_cast<const uint16_t*>(array)[index]);
     case ElementType::kBFloat16:
       return Decode<BFloat16Format>(static_cast<const uint16_t*>(array)[index]);
-    default: return static_cast<const float*>(array)[index];
+    default:
+      return static_cast<const float*>(array)[index];
   }
 }
 __device__ __forceinline__ void StoreElement(ElementType type, void* array, int64_t index,
@@ -129,7 +130,8 @@ __device__ __forceinline__ void StoreElement(ElementType type, void* array, int6
     case ElementType::kBFloat16:
       static_cast<uint16_t*>(array)[index] = BFloat16Format::Encode(value);
       return;
-    default: static_cast<float*>(array)[index] = value;
+    default:
+      static_cast<float*>(array)[index] = value;
   }
 }
 

@@ -209,8 +209,7 @@ inline const char* Name(CacheType type) {
 
 inline constexpr ElementType kElements[] = {ElementType::kFloat32, ElementType::kFloat16,
                                             ElementType::kBFloat16};
-inline constexpr CacheType kCaches[] = {CacheType::kAuto, CacheType::kFp8E4M3,
-                                        CacheType::kFp8E5M2};
+inline constexpr CacheType kCaches[] = {CacheType::kAuto, CacheType::kFp8E4M3, CacheType::kFp8E5M2};
 
 }  // namespace stablekv::testing
 
