@@ -32,7 +32,7 @@ Status CheckCache(const ReshapeAndCacheFlashArgs& args, const TensorArg& cache, 
 
 Status CheckCaches(const ReshapeAndCacheFlashArgs& args, CacheType* cache) {
   const std::string_view dtype = args.kv_cache_dtype;
-  STABLEKV_RETURN_IF_ERROR(ParseKvCacheDType(kOp, dtype, args.key, cache));
+  STABLEKV_RETURN_IF_ERROR(ParseKvCacheDType(kOp, dtype, args.key, cache, "nvfp4"));
   STABLEKV_RETURN_IF_ERROR(CheckCacheDType(kOp, args.key_cache, dtype, *cache, args.key));
   STABLEKV_RETURN_IF_ERROR(CheckCacheDType(kOp, args.value_cache, dtype, *cache, args.key));
   STABLEKV_RETURN_IF_ERROR(CheckCache(args, args.key_cache, kAnySize, kAnySize));

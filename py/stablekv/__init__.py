@@ -13,6 +13,7 @@ from stablekv import (
     reference_gather,
     reference_merge,
     reference_mla,
+    reference_nvfp4,
     reference_swap,
 )
 from stablekv.attention import (
@@ -70,6 +71,7 @@ __all__ = [
     "reference_gather",
     "reference_merge",
     "reference_mla",
+    "reference_nvfp4",
     "reference_swap",
     "reshape_and_cache",
     "reshape_and_cache_flash",

@@ -76,6 +76,13 @@ def reshape_and_cache_flash(
     permute(0, 2, 1, 3), and both caches may be slices of one buffer. A negative slot is padding:
     nothing is read or written for it. No other element of the caches changes.
 
+    With "nvfp4" a block is a page of 4-bit codes, then scales, and the last axis of the caches is
+    not a row's (docs/layouts.md, stablekv.reference_nvfp4): uint8 of [num_blocks, block_size,
+    num_heads, 9 * head_size / 16], 16-bit keys, head_size a multiple of 64 and block_size of 4,
+    scales of one element. Pages have no gaps; they are HND where key_cache.stride(2) >
+    key_cache.stride(1), or else NHD, and those of both caches alike. Scales of values are swizzled,
+    except on devices of compute capability 12.x.
+
     Args:
         key, value: [>= num_tokens, num_heads, head_size], float32, float16 or bfloat16; rows of
             head_size contiguous elements, any strides between tokens and heads. The number of
@@ -85,9 +92,9 @@ def reshape_and_cache_flash(
             any strides between blocks, tokens and heads, each cache its own.
         slot_mapping: [num_tokens] int64, contiguous; slot = block * block_size + offset. Two tokens
             in one slot leave either of them there.
-        kv_cache_dtype: "auto", "float16", "bfloat16", "fp8", "fp8_e4m3" or "fp8_e5m2".
+        kv_cache_dtype: "auto", "float16", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2" or "nvfp4".
         k_scale, v_scale: float32, on the device of the cache, contiguous and of one shape: of one
-            element, or of num_heads elements, one for each head. Not read but for fp8.
+            element, or of num_heads elements, one for each head. Not read but for fp8 and nvfp4.
 
     Raises:
         RuntimeError: an argument is not as above. On the CPU also for a slot past the cache, before
@@ -96,7 +103,8 @@ def reshape_and_cache_flash(
     Source: the operator of vLLM of this name and schema, as it is later, when rows that are aligned
     to their elements alone work. That one takes the strides of `value_cache` to be those of
     `key_cache`, and never returns for fewer than 32 elements a token with a scale a head; this one
-    does neither.
+    does neither. That one's nvfp4 takes approximate reciprocals and Blackwell's conversions: a code
+    or a scale at a tie may be the neighbour of the one here, which is the same everywhere.
     """
     _library.reshape_and_cache_flash(
         key, value, key_cache, value_cache, slot_mapping, kv_cache_dtype, k_scale, v_scale

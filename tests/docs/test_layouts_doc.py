@@ -95,6 +95,36 @@ def test_indexer(group):
     assert torch.equal(flat[at], bytes_of)
 
 
+@pytest.mark.parametrize("hnd", [False, True], ids=["NHD", "HND"])
+@pytest.mark.parametrize("num_heads, head_size", [(1, 64), (3, 128)])
+def test_nvfp4(num_heads, head_size, hnd):
+    """Exact values: codes times scales of powers of two, each group with a 6 of its own."""
+    magnitudes = torch.tensor([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0])
+    codes = torch.randint(16, (2, len(SLOTS), num_heads, head_size))
+    codes[..., ::16] = 7
+    exponents = torch.randint(-6, 9, (2, len(SLOTS), num_heads, head_size // 16))
+    scales = exponents.exp2().repeat_interleave(16, dim=-1)
+    source = magnitudes[codes & 7] * (1 - 2 * (codes >> 3)) * scales
+    source[(codes & 7 == 0) & (codes >> 3 == 1)] = -0.0
+    width = head_size // 16 * 9
+    outer = (num_heads, BLOCK_SIZE) if hnd else (BLOCK_SIZE, num_heads)
+    pages = torch.zeros(2, NUM_BLOCKS, *outer, width, dtype=torch.uint8)
+    caches = pages.transpose(2, 3) if hnd else pages
+    key, value = source.to(torch.bfloat16)
+    stablekv.reshape_and_cache_flash(key, value, *caches, SLOTS, "nvfp4", ONE, ONE)
+    rows = (1, BLOCK_SIZE) if hnd else (num_heads, 1)
+    sizes = dict(num_heads=num_heads, head_size=head_size, token_rows=rows[0], head_rows=rows[1])
+    for side, scale_formula in enumerate(("nvfp4-scale", "nvfp4-scale-swizzled")):
+        page_bytes = pages[side].flatten()
+        for head in range(num_heads):
+            stored = page_bytes[offsets("nvfp4-data", head_size, head=head, **sizes)]
+            shift = torch.arange(head_size) % 2 * 4
+            assert torch.equal(stored >> shift & 15, codes[side, :, head])
+            at = offsets(scale_formula, head_size, head=head, **sizes)
+            decoded = page_bytes[at].view(torch.float8_e4m3fn).float()
+            assert torch.equal(decoded, scales[side, :, head])
+
+
 def test_every_formula_has_a_test():
     source = pathlib.Path(__file__).read_text()
     for name in formulas():
