@@ -45,7 +45,7 @@ def _is_starlark(name: str) -> bool:
 
 
 def _long_files(root: pathlib.Path, names: list[str]) -> list[str]:
-    """A source past the limit has more than one subject; a BUILD file is a list, as long as it is."""
+    """A source past the limit has more than one subject; a BUILD file is a list."""
     sources = [n for n in names if n.endswith((*_CPP, ".py", ".bzl"))]
     lengths = {name: len((root / name).read_text().splitlines()) for name in sources}
     return [f"{n}: {k} lines, at most {_MOST_LINES}" for n, k in lengths.items() if k > _MOST_LINES]
