@@ -44,6 +44,13 @@ def _cut(name: str, dim: int, size: int) -> Change:
     return change
 
 
+def _zeros_of(dtype: torch.dtype, *names: str) -> Change:
+    def change(arguments: Arguments) -> None:
+        arguments.update({name: torch.zeros_like(arguments[name], dtype=dtype) for name in names})
+
+    return change
+
+
 def _overlapping(name: str, of: str) -> Change:
     """Puts a tensor into the memory of another, whatever its dtype."""
 
@@ -91,11 +98,7 @@ CP_GATHER_CACHE = Operator(
             Refusal(
                 f"elements-of-{str(dtype).removeprefix('torch.')}",
                 ("src_cache",),
-                assign(
-                    src_cache=torch.zeros(20, 8, 24, dtype=dtype),
-                    dst=torch.zeros(37, 24, dtype=dtype),
-                ),
-                only_cpu=True,
+                _zeros_of(dtype, "src_cache", "dst"),
             )
             for dtype in (torch.float64, torch.int64, torch.complex64, torch.float8_e5m2fnuz)
         ),
