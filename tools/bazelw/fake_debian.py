@@ -84,6 +84,8 @@ def _packages() -> dict[str, dict[str, bytes | str]]:
         "libc6": {"usr/lib/arch/ld-linux-arch.so.2": _LOADER, "usr/lib64/marker": ""},
         "libzstd-jni1": {"usr/lib/arch/libzstd-jni.so": "library"},
         "patchelf": {"usr/bin/patchelf": _PATCHELF},
+        "python3-pip-whl": {"usr/share/python-wheels/pip-25.1-py3-none-any.whl": "wheel"},
+        "python3": {"usr/bin/python3": "must not be fetched"},
         "openjdk-25-jre-headless": {
             f"{java}/bin/java": "program",
             f"{java}/lib/jspawnhelper": "program",

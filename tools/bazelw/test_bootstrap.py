@@ -61,6 +61,7 @@ def test_what_is_needed_is_fetched_and_nothing_else(machine):
         "libzstd-jni1",
         "openjdk-25-jre-headless",
         "patchelf",
+        "python3-pip-whl",
     ]
     [prefix] = machine.prefixes()
     assert not (prefix / "usr/bin/gcc").exists()
@@ -129,7 +130,8 @@ def test_rc_names_the_prefix_with_its_space(machine):
     base = f"{prefix}/usr/share/bazel"
     assert f'common "--override_repository=rules_python={base}/rules/python"' in lines
     assert f'common "--override_repository=bazel_skylib={base}/tools/skylib"' in lines
-    assert len(lines) == 3 + 8
+    pip = f"{prefix}/usr/share/python-wheels/pip-25.1-py3-none-any.whl"
+    assert lines[3 + 8 :] == [f'common "--repo_env=STABLEKV_PIP={pip}"']
 
 
 def test_java_trusts_the_authorities_given(tmp_path, monkeypatch):

@@ -61,7 +61,7 @@ def test_interrupted(machine, step, number):
     done = machine.run("info")
     assert done.returncode == 0
     assert done.stdout.startswith("[private]")
-    left = {"update": "6 packages", "download": "4 packages"}.get(step, "0 packages")
+    left = {"update": "7 packages", "download": "5 packages"}.get(step, "0 packages")
     assert f"2/4 fetching {left}" in done.stderr
     assert sorted(p.name for p in machine.folder.iterdir()) == [machine.prefixes()[0].name, "lock"]
 
@@ -82,7 +82,7 @@ def test_two_at_once_make_one(machine):
             out, err = second.communicate(timeout=200)
     assert second.returncode == 0
     assert out.endswith("[second]")
-    assert "2/4 fetching 4 packages" in err
+    assert "2/4 fetching 5 packages" in err
 
 
 def test_one_that_waited_makes_nothing(machine):

@@ -80,5 +80,5 @@ Nothing of a toolkit installed on the machine is used or looked for.""",
         "_build": attr.label(default = Label("//third_party/cuda/private:BUILD.cuda.bazel")),
         "_fetch": attr.label(default = Label("//third_party/python/private:fetch.py")),
     },
-    environ = ["CC", "STABLEKV_PYTHON", "STABLEKV_WHEELHOUSE"],
+    environ = ["CC", "STABLEKV_PIP", "STABLEKV_PYTHON", "STABLEKV_WHEELHOUSE"],
 )

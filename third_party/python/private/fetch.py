@@ -29,9 +29,20 @@ def read_lock(path: pathlib.Path) -> dict[str, str]:
     return requirements
 
 
-def install(requirement: str, target: pathlib.Path) -> str:
+def pip_command() -> list[str]:
+    """The interpreter's own pip, or else the wheel of pip that STABLEKV_PIP names."""
+    wheel = os.environ.get("STABLEKV_PIP")
+    commands = [["-m", "pip"], *([[f"{wheel}/pip"]] if wheel else [])]
+    for arguments in commands:
+        command = [sys.executable, "-B", *arguments]
+        if subprocess.run([*command, "--version"], capture_output=True).returncode == 0:
+            return command
+    raise SystemExit(f"{sys.executable} has no pip. On Debian: apt-get install python3-pip")
+
+
+def install(pip: list[str], requirement: str, target: pathlib.Path) -> str:
     """Installs one requirement; returns pip's words when it fails, else an empty string."""
-    command = [sys.executable, "-B", "-m", "pip", "install", "--quiet", "--no-input"]
+    command = [*pip, "install", "--quiet", "--no-input"]
     command += ["--disable-pip-version-check", "--root-user-action=ignore", "--progress-bar=off"]
     command += ["--require-hashes", "--no-deps", "--only-binary=:all:", "--no-compile"]
     command += ["--ignore-installed", f"--target={target}"]
@@ -105,10 +116,7 @@ def main() -> None:
     parser.add_argument("--requires", type=pathlib.Path, help="where to write who needs whom")
     options = parser.parse_args()
 
-    if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True).returncode:
-        raise SystemExit(
-            f"{sys.executable} has no pip. On Debian: apt-get install python3-pip python3-venv"
-        )
+    pip = pip_command()
     requirements = read_lock(options.lock)
     options.site.mkdir(parents=True, exist_ok=True)
     site = options.site.resolve()
@@ -121,7 +129,7 @@ def main() -> None:
         targets = {name: site / target_of(name) for name in requirements}
     failed = False
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
-        running = {pool.submit(install, work[name], targets[name]): name for name in work}
+        running = {pool.submit(install, pip, work[name], targets[name]): name for name in work}
         for count, future in enumerate(concurrent.futures.as_completed(running), 1):
             words = future.result()
             name = running[future]

@@ -82,5 +82,5 @@ it.""",
         ),
         "_fetch": attr.label(default = Label("//third_party/python/private:fetch.py")),
     },
-    environ = ["STABLEKV_PYTHON", "STABLEKV_WHEELHOUSE"],
+    environ = ["STABLEKV_PIP", "STABLEKV_PYTHON", "STABLEKV_WHEELHOUSE"],
 )

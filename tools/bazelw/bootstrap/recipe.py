@@ -12,7 +12,8 @@ from archive import Archive
 from report import StepError, say
 from unpack import unpack
 
-_PACKAGES = ("bazel-bootstrap", "patchelf", "ca-certificates")
+# The last is for a machine whose python3.11 has no pip.
+_PACKAGES = ("bazel-bootstrap", "patchelf", "ca-certificates", "python3-pip-whl")
 # By code name: a suite keeps its name, and its Bazel, when Debian makes a release.
 _SUITES = ("forky", "sid")
 # Parts of the closure that Bazel does not need to run: compilers, script languages, the JDK.
@@ -20,7 +21,7 @@ _UNNEEDED = re.compile(
     r"""default-jdk-headless | openjdk-.*-jdk-headless | java-common | ca-certificates-java
     | build-essential | make | patch | .*-dev | .*-dev-bin | (gcc|g\+\+|cpp)(-.*)? | binutils.*
     | lib(asan|lsan|tsan|ubsan|hwasan|itm|quadmath|gomp|cc1|mpc|mpfr|isl|gmp|ctf|gprofng|sframe).*
-    | libbinutils | linux-libc-dev | perl.* | libperl.* | (lib)?python.* | libsqlite3.*
+    | libbinutils | linux-libc-dev | perl.* | libperl.* | (lib)?python(?!3-pip-whl).* | libsqlite3.*
     | dpkg.* | libdpkg-perl | debconf | util-linux | libpam.* | openssl | xz-utils | bzip2 | unzip
     | tzdata | media-types | netbase | libreadline.* | readline-common""",
     re.VERBOSE,

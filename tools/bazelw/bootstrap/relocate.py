@@ -99,6 +99,9 @@ def write_rc(tree: Path, prefix: Path) -> None:
         if not (tree / _BASE / folder).is_dir():
             raise StepError(f"the packages hold no {_BASE}/{folder}, wanted for @{name}")
         lines.append("common " + _quote(f"--override_repository={name}={base / folder}"))
+    pip = _find_one(tree, "usr/share/python-wheels/pip-*.whl", "pip")
+    # third_party/python takes it where the interpreter has none of its own.
+    lines.append("common " + _quote(f"--repo_env=STABLEKV_PIP={prefix / pip.relative_to(tree)}"))
     (tree / "bazelrc").write_text("\n".join(lines) + "\n")
 
 
