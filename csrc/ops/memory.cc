@@ -1,5 +1,6 @@
 #include "csrc/ops/memory.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
@@ -27,6 +28,32 @@ uint64_t ExtentWithin(uint64_t pitch, const TensorArg& tensor) {
 bool Alternate(uint64_t pitch, const TensorArg& low, const TensorArg& high, uint64_t distance) {
   const uint64_t offset = distance % pitch;
   return offset >= ExtentWithin(pitch, low) && ExtentWithin(pitch, high) <= pitch - offset;
+}
+
+bool SameLayout(const TensorArg& a, const TensorArg& b) {
+  if (a.dim != b.dim || SizeOf(a.dtype) != SizeOf(b.dtype)) return false;
+  for (int64_t i = 0; i < a.dim; ++i) {
+    if (a.size(i) != b.size(i)) return false;
+    if (a.size(i) > 1 && a.stride(i) != b.stride(i)) return false;
+  }
+  return true;
+}
+
+// True when `low` and the tensor of the same layout that begins `distance` bytes later are the two
+// halves of a tensor whose elements are distinct: that of one more dimension.
+bool AreHalves(const TensorArg& low, const TensorArg& high, uint64_t distance) {
+  constexpr int64_t kMaxDim = 8;
+  const auto element = static_cast<uint64_t>(SizeOf(low.dtype));
+  if (low.dim >= kMaxDim || !SameLayout(low, high) || distance % element != 0) return false;
+  int64_t sizes[kMaxDim] = {2};
+  int64_t strides[kMaxDim] = {static_cast<int64_t>(distance / element)};
+  std::copy_n(low.sizes, low.dim, sizes + 1);
+  std::copy_n(low.strides, low.dim, strides + 1);
+  TensorArg both = low;
+  both.sizes = sizes;
+  both.strides = strides;
+  both.dim = low.dim + 1;
+  return HasDistinctElements(both);
 }
 
 }  // namespace
@@ -97,6 +124,7 @@ bool MayOverlap(const TensorArg& a, const TensorArg& b) {
   const uint64_t distance =
       reinterpret_cast<uintptr_t>(high.data) - reinterpret_cast<uintptr_t>(low.data);
   if (ExtentWithin(0, low) <= distance) return false;
+  if (AreHalves(low, high, distance)) return false;
 
   for (const TensorArg* tensor : {&low, &high}) {
     for (int64_t i = 0; i < tensor->dim; ++i) {

@@ -22,7 +22,8 @@ int64_t SaturatingMultiply(int64_t a, int64_t b);
 bool HasDistinctElements(const TensorArg& tensor);
 
 // False when no byte belongs to both tensors: their address ranges are apart, or they are slices of
-// one buffer that take turns in some dimension. True may be a false alarm.
+// one buffer, either of one shape, at any nested strides, or of two shapes that take turns in a
+// dimension. True may be a false alarm.
 bool MayOverlap(const TensorArg& a, const TensorArg& b);
 
 }  // namespace stablekv

@@ -136,6 +136,36 @@ void TestSlicesOfOneBuffer() {
   CheckSlices({16, 8, 1}, 4, false);   // [tokens, heads, 2, head_size]
   CheckSlices({16, 8, 1}, 3, true);
   CheckSlices({4, 24, 1}, 12, false);  // heads first
+  CheckSlices({37, 8, 1}, 4, false);   // heads of both take turns, tokens have a gap
+  CheckSlices({37, 8, 1}, 3, true);
+  CheckSlices({37, 8, 1}, 8, true);    // a head further
+  CheckSlices({37, 8, 1}, 12, false);  // the other's next head
+  CheckSlices({11, 8, 1}, 4, true);    // tokens run into each other
+  CheckSlices({29, 13, 2}, 1, false);  // element by element
+  CheckSlices({29, 13, 2}, 2, true);
+}
+
+// A cache of keys and one of values in one buffer of [blocks, tokens, 2, head_size], a gap between
+// blocks that is no multiple of the distance between tokens.
+void TestCachesOfOneBuffer() {
+  FakeTensor key("key_cache", DType::kBFloat16, {25, 4, 1, 8});
+  key.strides = {77, 16, 8, 1};
+  FakeTensor value = key;
+  for (int64_t distance = 0; distance < 64; ++distance) {  // the extent of a block
+    value.address = key.address + static_cast<uintptr_t>(2 * distance);
+    const bool want = BruteForceOverlap(key, value);
+    CHECK_EQUAL(MayOverlap(key.arg(), value.arg()), want, "at " << distance);
+    CHECK_EQUAL(MayOverlap(value.arg(), key.arg()), want, "at " << -distance);
+  }
+  value.address = key.address + 16;
+  CHECK_THAT(!MayOverlap(key.arg(), value.arg()), "side by side");
+  value.strides[2] = 5;
+  CHECK_THAT(!MayOverlap(key.arg(), value.arg()), "the stride of one element does not matter");
+  value.sizes[3] = 9;
+  CHECK_THAT(MayOverlap(key.arg(), value.arg()), "an element too wide");
+  value = key;
+  value.address += 17;
+  CHECK_THAT(MayOverlap(key.arg(), value.arg()), "half an element off");
 }
 
 void TestSmallThings() {
@@ -160,6 +190,7 @@ int main() {
   stablekv::TestDistinctElements();
   stablekv::TestOverlapAgainstBruteForce();
   stablekv::TestSlicesOfOneBuffer();
+  stablekv::TestCachesOfOneBuffer();
   stablekv::TestSmallThings();
   return stablekv::testing::Finish();
 }
