@@ -1,0 +1,65 @@
+"""python -m stablekv.bench: times the operators against the memory's limit and against peers."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+import torch
+from absl import app, flags
+
+from stablekv.bench import plot, results, run
+from stablekv.bench.work import WrongAnswer
+
+_DEVICE = flags.DEFINE_string("device", None, "cpu or cuda; cuda where there is one, by default")
+_CASES = flags.DEFINE_string("cases", "", "only cases whose name this regular expression finds")
+_LIST = flags.DEFINE_bool("list", False, "print the names of the cases, and measure none")
+_PEERS = flags.DEFINE_bool("peers", True, "time others as well, where they are installed")
+_SECONDS = flags.DEFINE_float("seconds", 0.3, "to spend on each timing", lower_bound=0.01)
+_JSON = flags.DEFINE_string("json", None, "file to write the figures to")
+_MARKDOWN = flags.DEFINE_string("markdown", None, "file to write the table to")
+_PLOT = flags.DEFINE_string("plot", None, "picture to write, .png or .svg; needs matplotlib")
+
+_WIDTHS = (46, 18, 9, 15, 9, 8, 7, 9, 10)
+
+
+def _print_row(cells: list[str] | tuple[str, ...]) -> None:
+    left = [cell.ljust(width) for cell, width in zip(cells[:2], _WIDTHS[:2], strict=True)]
+    right = [cell.rjust(width) for cell, width in zip(cells[2:], _WIDTHS[2:], strict=True)]
+    print(*left, *right, flush=True)
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"unknown arguments: {' '.join(argv[1:])}")
+    device = torch.device(_DEVICE.value or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if _LIST.value:
+        print("\n".join(run.names(device)))
+        return
+    machine = run.machine_of(device)
+    print("\n".join(f"{name}: {value}" for name, value in machine.items()), flush=True)
+    _print_row(results.HEADINGS)
+    rows = []
+    try:
+        for row in run.measure(device, _CASES.value, _PEERS.value, _SECONDS.value, print):
+            rows.append(row)
+            _print_row(results.cells(row))
+    except WrongAnswer as error:
+        sys.exit(f"a wrong answer is not timed: {error}")
+    if not rows:
+        sys.exit(f"--cases={_CASES.value} finds no case; --list prints them")
+    found = results.Run(machine, rows)
+    if _JSON.value:
+        pathlib.Path(_JSON.value).write_text(found.to_json())
+    if _MARKDOWN.value:
+        pathlib.Path(_MARKDOWN.value).write_text(found.to_markdown())
+    if _PLOT.value:
+        plot.write_plot(found, pathlib.Path(_PLOT.value))
+
+
+def run_main() -> None:
+    app.run(main)
+
+
+if __name__ == "__main__":
+    run_main()

@@ -1,0 +1,75 @@
+"""What else computes a decode step: competitors, each where it is installed and fits the case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from stablekv.bench.decode import DecodeData, check_rows
+from stablekv.bench.work import Work
+
+_SDPA = {
+    "sdpa-flash": SDPBackend.FLASH_ATTENTION,
+    "sdpa-cudnn": SDPBackend.CUDNN_ATTENTION,
+}
+
+
+def peers_of(data: DecodeData) -> dict[str, Callable[[], Work]]:
+    """By name. Each is made when it is called, for it may need as much memory as the caches."""
+    case = data.case
+    # Dense attention takes neither fp8 nor sequences of different lengths.
+    if case.ragged or case.kv_cache_dtype != "auto" or case.version != "auto":
+        return {}
+    if data.query.device.type == "cpu":
+        return {
+            "sdpa, dense": lambda: _dense(data, None),
+            "gather, then sdpa": lambda: _gathered(data),
+        }
+    peers = {name: _bound(data, backend) for name, backend in _SDPA.items()}
+    peers["gather, then sdpa"] = lambda: _gathered(data)
+    return peers
+
+
+def _bound(data: DecodeData, backend: SDPBackend) -> Callable[[], Work]:
+    return lambda: _dense(data, backend)
+
+
+def _attend(
+    data: DecodeData, keys: torch.Tensor, values: torch.Tensor, backend: SDPBackend | None
+) -> torch.Tensor:
+    def attend() -> torch.Tensor:
+        query = data.query.unsqueeze(2)
+        return functional.scaled_dot_product_attention(query, keys, values, enable_gqa=True)
+
+    if backend is None:
+        return attend().squeeze(2)
+    with sdpa_kernel(backend):
+        return attend().squeeze(2)
+
+
+def _dense(data: DecodeData, backend: SDPBackend | None) -> Work:
+    """Keys and values side by side as [batch, num_kv_heads, context, head_size]: no pages."""
+    layers = []
+    for layer in range(len(data.caches)):
+        rows = [data.dense(layer, sequence) for sequence in range(data.case.batch)]
+        layers.append([torch.stack(part).to(data.case.dtype) for part in zip(*rows, strict=True)])
+    calls = [lambda kv=kv: _attend(data, *kv, backend) for kv in layers]
+    return Work(calls, data.case.kv_bytes, lambda: check_rows(data, 0, calls[0]()))
+
+
+def _gathered(data: DecodeData) -> Work:
+    """Pages gathered into dense keys and values first, as one does without a paged operator."""
+    tables = data.block_tables.long()
+
+    def step(layer: int) -> torch.Tensor:
+        key_cache, value_cache = data.caches[layer]
+        keys = key_cache[tables].permute(0, 2, 1, 4, 3, 5).flatten(4).flatten(2, 3)
+        values = value_cache[tables].permute(0, 2, 1, 4, 3).flatten(2, 3)
+        context = data.case.context
+        return _attend(data, keys[:, :, :context], values[:, :, :context], None)
+
+    calls = [lambda layer=layer: step(layer) for layer in range(len(data.caches))]
+    return Work(calls, data.case.kv_bytes, lambda: check_rows(data, 0, calls[0]()))

@@ -1,0 +1,58 @@
+"""Achieved bandwidth against the bytes of a step: a line a subject, the limit as the ceiling."""
+
+from __future__ import annotations
+
+import collections
+import pathlib
+
+from stablekv.bench.results import Run
+
+
+def write_plot(run: Run, path: pathlib.Path) -> None:
+    """Writes the decode rows of a run as a picture; the suffix of `path` says of what kind.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+        ValueError: the run has no decode rows.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    points = collections.defaultdict(lambda: collections.defaultdict(list))
+    for row in run.rows:
+        kind, *words = row.case.split("/")
+        # Variants of one shape (head sizes, versions) have no size of their own to stand at.
+        if kind == "decode" and len(words) == 4 and not words[2].endswith("r"):
+            heads, _, _, stored = words
+            place = points[heads, stored]
+            place[row.subject].append((row.bytes / 2**20, row.gigabytes_per_second))
+            place["limit"].append((row.bytes / 2**20, row.bytes / row.limit / 1e3))
+    if not points:
+        raise ValueError("no decode case was measured: there is nothing to plot")
+    columns = min(3, len(points))
+    rows = -(-len(points) // columns)
+    figure, axes = pyplot.subplots(
+        rows, columns, figsize=(5 * columns, 3.6 * rows), squeeze=False, sharey=True
+    )
+    for ax in axes.flat[len(points) :]:
+        ax.set_visible(False)
+    for ax, ((heads, stored), subjects) in zip(axes.flat, sorted(points.items()), strict=False):
+        for subject, line in subjects.items():
+            x, y = zip(*sorted(set(line)), strict=True)
+            style = "k--" if subject == "limit" else "o-"
+            ax.plot(x, y, style, label=subject, markersize=3)
+        query_heads, kv_heads = heads.split("-")
+        ax.set_title(f"{query_heads} query, {kv_heads} kv heads, {stored}", fontsize=9)
+        ax.set_xscale("log", base=2)
+        ax.set_ylim(bottom=0)
+        ax.set_xlabel("KV of a step, MiB")
+        ax.grid(alpha=0.3)
+    for ax in axes[:, 0]:
+        ax.set_ylabel("GB/s")
+    axes.flat[0].legend(fontsize=7)
+    figure.suptitle(run.machine.get("device", ""), fontsize=10)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120, metadata={"Date": None} if path.suffix == ".svg" else None)
+    pyplot.close(figure)

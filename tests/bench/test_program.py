@@ -1,0 +1,90 @@
+"""The program: its figures, its files, and what it says when there is nothing to measure."""
+
+import json
+
+import pytest
+import torch
+from stablekv.bench import plot, results, run, timing
+from stablekv.bench.work import Work
+
+from tests.support.processes import run_python
+
+_ROW = results.Row("decode/8-2/b1/c64/float32", "stablekv", 2_000_000, 50.0, 100.0, 90, 110, 101, 9)
+
+
+def _program(*arguments):
+    code = f"""
+        import sys
+        from stablekv.bench.__main__ import run_main
+        sys.argv = ["bench", *{arguments!r}]
+        run_main()
+        """
+    return run_python(code)
+
+
+def test_a_run_writes_its_figures(tmp_path):
+    files = [f"--json={tmp_path}/out.json", f"--markdown={tmp_path}/out.md"]
+    done = _program("--device=cpu", "--cases=^reshape_and_cache/1/", "--seconds=0.01", *files)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert [row["case"] for row in found["rows"]] == [
+        "reshape_and_cache/1/random/auto",
+        "reshape_and_cache/1/random/fp8",
+    ]
+    for row in found["rows"]:
+        assert 0 < row["low"] <= row["median"] <= row["high"]
+        assert row["gb_per_s"] == pytest.approx(row["bytes"] / row["median"] / 1e3)
+        assert row["percent"] == pytest.approx(100 * row["limit"] / row["median"])
+    assert found["machine"]["torch"] == torch.__version__
+    table = (tmp_path / "out.md").read_text()
+    assert "| reshape_and_cache/1/random/fp8 | stablekv |" in table
+    assert "reshape_and_cache/1/random/fp8" in done.stdout
+
+
+def test_no_case_is_an_error():
+    done = _program("--device=cpu", "--cases=nothing like this")
+    assert done.returncode == 1
+    assert "--cases=nothing like this finds no case; --list prints them" in done.stderr
+
+
+def test_a_wrong_answer_is_not_timed():
+    code = """
+        import sys
+        import stablekv
+        stablekv.reshape_and_cache = lambda *args, **named: None
+        from stablekv.bench.__main__ import run_main
+        sys.argv = ["bench", "--device=cpu", "--cases=^reshape_and_cache/1/"]
+        run_main()
+        """
+    done = run_python(code)
+    assert done.returncode == 1
+    assert "a wrong answer is not timed: reshape_and_cache/1/random/auto: " in done.stderr
+
+
+def test_the_list_has_every_case_once():
+    done = _program("--device=cpu", "--list")
+    assert done.stdout.splitlines() == run.names(torch.device("cpu"))
+    assert len(set(run.names(torch.device("cpu")))) == len(done.stdout.splitlines())
+
+
+def test_every_call_of_a_rotation_is_timed():
+    called = []
+    calls = [lambda n=n: called.append(n) for n in range(7)]
+    found = timing.time_work(Work(calls, 1, lambda: None), torch.device("cpu"), seconds=0.01)
+    assert called[:14] == [*range(7), *range(7)]
+    assert found.low <= found.median <= found.high
+
+
+@pytest.mark.parametrize("kind", ["png", "svg"])
+def test_plot(tmp_path, kind):
+    path = tmp_path / f"plot.{kind}"
+    plot.write_plot(results.Run({"device": "a machine"}, [_ROW]), path)
+    data = path.read_bytes()
+    assert data.startswith(b"\x89PNG" if kind == "png" else b"<?xml")
+    assert len(data) > 5000
+
+
+def test_plot_of_nothing(tmp_path):
+    row = results.Row("convert_fp8/1/to fp8", *list(_ROW.__dict__.values())[1:])
+    with pytest.raises(ValueError, match="no decode case was measured"):
+        plot.write_plot(results.Run({}, [row]), tmp_path / "plot.png")
