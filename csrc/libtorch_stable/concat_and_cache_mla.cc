@@ -7,8 +7,6 @@
 
 namespace stablekv {
 
-using torch::stable::Tensor;
-
 void ConcatAndCacheMla(const Tensor& kv_c, const Tensor& k_pe, const Tensor& kv_cache,
                        const Tensor& slot_mapping, const StringArg& kv_cache_dtype,
                        const Tensor& scale) {
@@ -17,7 +15,7 @@ void ConcatAndCacheMla(const Tensor& kv_c, const Tensor& k_pe, const Tensor& kv_
       InputArg("k_pe", k_pe),
       OutputArg("kv_cache", kv_cache),
       InputArg("slot_mapping", slot_mapping),
-      kv_cache_dtype.text,
+      kv_cache_dtype,
       InputArg("scale", scale),
   };
   ConcatAndCacheMlaParams params;

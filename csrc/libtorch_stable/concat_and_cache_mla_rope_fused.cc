@@ -8,8 +8,6 @@
 
 namespace stablekv {
 
-using torch::stable::Tensor;
-
 void ConcatAndCacheMlaRopeFused(const Tensor& positions, const Tensor& q_pe, const Tensor& k_pe,
                                 const Tensor& kv_c, const Tensor& cos_sin_cache, bool is_neox,
                                 const Tensor& slot_mapping, const Tensor& kv_cache,
@@ -23,7 +21,7 @@ void ConcatAndCacheMlaRopeFused(const Tensor& positions, const Tensor& q_pe, con
       is_neox,
       InputArg("slot_mapping", slot_mapping),
       OutputArg("kv_cache", kv_cache),
-      kv_cache_dtype.text,
+      kv_cache_dtype,
       InputArg("kv_cache_scale", kv_cache_scale),
   };
   ConcatAndCacheMlaRopeFusedParams params;

@@ -6,8 +6,6 @@
 
 namespace stablekv {
 
-using torch::stable::Tensor;
-
 void ConcatMlaQ(const Tensor& ql_nope, const Tensor& q_pe, const Tensor& q_out) {
   const ConcatMlaQArgs args{
       InputArg("ql_nope", ql_nope),

@@ -6,15 +6,13 @@
 
 namespace stablekv {
 
-using torch::stable::Tensor;
-
 void ConvertFp8(const Tensor& dst_cache, const Tensor& src_cache, double scale,
                 const StringArg& kv_cache_dtype) {
   const ConvertFp8Args args{
       OutputArg("dst_cache", dst_cache),
       InputArg("src_cache", src_cache),
       scale,
-      kv_cache_dtype.text,
+      kv_cache_dtype,
   };
   ConvertFp8Params params;
   ThrowIfError(PrepareConvertFp8(args, &params));

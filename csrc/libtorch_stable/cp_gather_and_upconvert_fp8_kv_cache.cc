@@ -7,8 +7,6 @@
 
 namespace stablekv {
 
-using torch::stable::Tensor;
-
 namespace {
 
 constexpr RowStartsArg kRowStarts{"workspace_starts", /*may_be_cut=*/false};

@@ -7,8 +7,6 @@
 
 namespace stablekv {
 
-using torch::stable::Tensor;
-
 namespace {
 
 constexpr RowStartsArg kRowStarts{"cu_seq_lens", /*may_be_cut=*/false};

@@ -5,6 +5,8 @@
 
 #include <stdexcept>
 
+#include "csrc/libtorch_stable/target_version.h"
+
 // Only a torch with CUDA defines it, in libtorch_cuda. Weak, so that one library loads in both; it
 // is found through libtorch.so, which the library needs for that reason.
 extern "C" __attribute__((weak, visibility("default"))) AOTITorchError

@@ -5,7 +5,6 @@
 #include <cstdint>
 
 #include "csrc/kernels/common/cuda_stream.h"
-#include "csrc/libtorch_stable/target_version.h"
 
 namespace stablekv {
 

@@ -10,8 +10,6 @@
 
 namespace stablekv {
 
-using torch::stable::Tensor;
-
 namespace {
 
 // Rows that a sequence has past num_tokens are nobody's mistake.
@@ -31,7 +29,7 @@ void GatherAndMaybeDequantCache(const Tensor& src_cache, const Tensor& dst,
       InputArg("cu_seq_lens", cu_seq_lens),
       InputArg("token_to_seq", token_to_seq),
       num_tokens,
-      kv_cache_dtype.text,
+      kv_cache_dtype,
       InputArg("scale", scale),
       OptionalInputArg("seq_starts", seq_starts),
   };

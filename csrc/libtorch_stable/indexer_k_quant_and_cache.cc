@@ -7,8 +7,6 @@
 
 namespace stablekv {
 
-using torch::stable::Tensor;
-
 void IndexerKQuantAndCache(const Tensor& k, const Tensor& kv_cache, const Tensor& slot_mapping,
                            int64_t quant_block_size, const StringArg& kv_cache_dtype) {
   const IndexerKQuantAndCacheArgs args{
@@ -16,7 +14,7 @@ void IndexerKQuantAndCache(const Tensor& k, const Tensor& kv_cache, const Tensor
       OutputArg("kv_cache", kv_cache),
       InputArg("slot_mapping", slot_mapping),
       quant_block_size,
-      kv_cache_dtype.text,
+      kv_cache_dtype,
   };
   IndexerKQuantAndCacheParams params;
   ThrowIfError(PrepareIndexerKQuantAndCache(args, &params));

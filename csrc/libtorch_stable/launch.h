@@ -2,15 +2,13 @@
 #ifndef STABLEKV_CSRC_LIBTORCH_STABLE_LAUNCH_H_
 #define STABLEKV_CSRC_LIBTORCH_STABLE_LAUNCH_H_
 
-#include <torch/csrc/stable/accelerator.h>
-
 #include <stdexcept>
 #include <string>
 
 #include "csrc/kernels/common/status.h"
 #include "csrc/libtorch_stable/cuda_stream.h"
 #include "csrc/libtorch_stable/parallel.h"
-#include "csrc/libtorch_stable/target_version.h"
+#include "csrc/libtorch_stable/torch.h"
 #include "csrc/ops/tensor_arg.h"
 
 namespace stablekv {
@@ -35,7 +33,7 @@ void Launch(const char* op, const Device& device, Cpu&& cpu, [[maybe_unused]] Cu
     return;
   }
 #ifdef STABLEKV_WITH_CUDA
-  const torch::stable::accelerator::DeviceGuard guard(device.index);
+  const DeviceGuard guard(device.index);
   ThrowIfError(op, cuda(CurrentCudaStream(device.index)));
 #else
   throw std::runtime_error(std::string(op) + ": this build of stablekv has no CUDA kernels");

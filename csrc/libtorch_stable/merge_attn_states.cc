@@ -6,8 +6,6 @@
 
 namespace stablekv {
 
-using torch::stable::Tensor;
-
 void MergeAttnStates(const Tensor& output, const std::optional<Tensor>& output_lse,
                      const Tensor& prefix_output, const Tensor& prefix_lse,
                      const Tensor& suffix_output, const Tensor& suffix_lse,

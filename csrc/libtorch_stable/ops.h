@@ -3,114 +3,87 @@
 #ifndef STABLEKV_CSRC_LIBTORCH_STABLE_OPS_H_
 #define STABLEKV_CSRC_LIBTORCH_STABLE_OPS_H_
 
-#include <torch/csrc/stable/tensor.h>
-
 #include <cstdint>
 #include <optional>
 
-#include "csrc/libtorch_stable/string_arg.h"
-#include "csrc/libtorch_stable/target_version.h"
+#include "csrc/libtorch_stable/torch.h"
 
 namespace stablekv {
 
-void ReshapeAndCache(const torch::stable::Tensor& key, const torch::stable::Tensor& value,
-                     const torch::stable::Tensor& key_cache,
-                     const torch::stable::Tensor& value_cache,
-                     const torch::stable::Tensor& slot_mapping, const StringArg& kv_cache_dtype,
-                     const torch::stable::Tensor& k_scale, const torch::stable::Tensor& v_scale);
+void ReshapeAndCache(const Tensor& key, const Tensor& value, const Tensor& key_cache,
+                     const Tensor& value_cache, const Tensor& slot_mapping,
+                     const StringArg& kv_cache_dtype, const Tensor& k_scale, const Tensor& v_scale);
 
-void ReshapeAndCacheFlash(const torch::stable::Tensor& key, const torch::stable::Tensor& value,
-                          const torch::stable::Tensor& key_cache,
-                          const torch::stable::Tensor& value_cache,
-                          const torch::stable::Tensor& slot_mapping,
-                          const StringArg& kv_cache_dtype, const torch::stable::Tensor& k_scale,
-                          const torch::stable::Tensor& v_scale);
+void ReshapeAndCacheFlash(const Tensor& key, const Tensor& value, const Tensor& key_cache,
+                          const Tensor& value_cache, const Tensor& slot_mapping,
+                          const StringArg& kv_cache_dtype, const Tensor& k_scale,
+                          const Tensor& v_scale);
 
-void PagedAttentionV1(const torch::stable::Tensor& out, const torch::stable::Tensor& query,
-                      const torch::stable::Tensor& key_cache,
-                      const torch::stable::Tensor& value_cache, int64_t num_kv_heads, double scale,
-                      const torch::stable::Tensor& block_tables,
-                      const torch::stable::Tensor& seq_lens, int64_t block_size,
-                      int64_t max_seq_len, const std::optional<torch::stable::Tensor>& alibi_slopes,
-                      const StringArg& kv_cache_dtype, const torch::stable::Tensor& k_scale,
-                      const torch::stable::Tensor& v_scale, int64_t tp_rank,
-                      int64_t blocksparse_local_blocks, int64_t blocksparse_vert_stride,
-                      int64_t blocksparse_block_size, int64_t blocksparse_head_sliding_step);
+void PagedAttentionV1(const Tensor& out, const Tensor& query, const Tensor& key_cache,
+                      const Tensor& value_cache, int64_t num_kv_heads, double scale,
+                      const Tensor& block_tables, const Tensor& seq_lens, int64_t block_size,
+                      int64_t max_seq_len, const std::optional<Tensor>& alibi_slopes,
+                      const StringArg& kv_cache_dtype, const Tensor& k_scale, const Tensor& v_scale,
+                      int64_t tp_rank, int64_t blocksparse_local_blocks,
+                      int64_t blocksparse_vert_stride, int64_t blocksparse_block_size,
+                      int64_t blocksparse_head_sliding_step);
 
-void PagedAttentionV2(const torch::stable::Tensor& out, const torch::stable::Tensor& exp_sums,
-                      const torch::stable::Tensor& max_logits, const torch::stable::Tensor& tmp_out,
-                      const torch::stable::Tensor& query, const torch::stable::Tensor& key_cache,
-                      const torch::stable::Tensor& value_cache, int64_t num_kv_heads, double scale,
-                      const torch::stable::Tensor& block_tables,
-                      const torch::stable::Tensor& seq_lens, int64_t block_size,
-                      int64_t max_seq_len, const std::optional<torch::stable::Tensor>& alibi_slopes,
-                      const StringArg& kv_cache_dtype, const torch::stable::Tensor& k_scale,
-                      const torch::stable::Tensor& v_scale, int64_t tp_rank,
-                      int64_t blocksparse_local_blocks, int64_t blocksparse_vert_stride,
-                      int64_t blocksparse_block_size, int64_t blocksparse_head_sliding_step);
+void PagedAttentionV2(const Tensor& out, const Tensor& exp_sums, const Tensor& max_logits,
+                      const Tensor& tmp_out, const Tensor& query, const Tensor& key_cache,
+                      const Tensor& value_cache, int64_t num_kv_heads, double scale,
+                      const Tensor& block_tables, const Tensor& seq_lens, int64_t block_size,
+                      int64_t max_seq_len, const std::optional<Tensor>& alibi_slopes,
+                      const StringArg& kv_cache_dtype, const Tensor& k_scale, const Tensor& v_scale,
+                      int64_t tp_rank, int64_t blocksparse_local_blocks,
+                      int64_t blocksparse_vert_stride, int64_t blocksparse_block_size,
+                      int64_t blocksparse_head_sliding_step);
 
-void ConcatAndCacheMla(const torch::stable::Tensor& kv_c, const torch::stable::Tensor& k_pe,
-                       const torch::stable::Tensor& kv_cache,
-                       const torch::stable::Tensor& slot_mapping, const StringArg& kv_cache_dtype,
-                       const torch::stable::Tensor& scale);
+void ConcatAndCacheMla(const Tensor& kv_c, const Tensor& k_pe, const Tensor& kv_cache,
+                       const Tensor& slot_mapping, const StringArg& kv_cache_dtype,
+                       const Tensor& scale);
 
-void ConcatAndCacheMlaRopeFused(
-    const torch::stable::Tensor& positions, const torch::stable::Tensor& q_pe,
-    const torch::stable::Tensor& k_pe, const torch::stable::Tensor& kv_c,
-    const torch::stable::Tensor& cos_sin_cache, bool is_neox,
-    const torch::stable::Tensor& slot_mapping, const torch::stable::Tensor& kv_cache,
-    const StringArg& kv_cache_dtype, const torch::stable::Tensor& kv_cache_scale);
+void ConcatAndCacheMlaRopeFused(const Tensor& positions, const Tensor& q_pe, const Tensor& k_pe,
+                                const Tensor& kv_c, const Tensor& cos_sin_cache, bool is_neox,
+                                const Tensor& slot_mapping, const Tensor& kv_cache,
+                                const StringArg& kv_cache_dtype, const Tensor& kv_cache_scale);
 
-void ConcatMlaQ(const torch::stable::Tensor& ql_nope, const torch::stable::Tensor& q_pe,
-                const torch::stable::Tensor& q_out);
+void ConcatMlaQ(const Tensor& ql_nope, const Tensor& q_pe, const Tensor& q_out);
 
-void IndexerKQuantAndCache(const torch::stable::Tensor& k, const torch::stable::Tensor& kv_cache,
-                           const torch::stable::Tensor& slot_mapping, int64_t quant_block_size,
-                           const StringArg& kv_cache_dtype);
+void IndexerKQuantAndCache(const Tensor& k, const Tensor& kv_cache, const Tensor& slot_mapping,
+                           int64_t quant_block_size, const StringArg& kv_cache_dtype);
 
-void SwapBlocks(const torch::stable::Tensor& src, const torch::stable::Tensor& dst,
-                int64_t block_size_in_bytes, const torch::stable::Tensor& block_mapping);
+void SwapBlocks(const Tensor& src, const Tensor& dst, int64_t block_size_in_bytes,
+                const Tensor& block_mapping);
 
-void CpGatherCache(const torch::stable::Tensor& src_cache, const torch::stable::Tensor& dst,
-                   const torch::stable::Tensor& block_table,
-                   const torch::stable::Tensor& cu_seq_lens, int64_t batch_size,
-                   const std::optional<torch::stable::Tensor>& seq_starts);
+void CpGatherCache(const Tensor& src_cache, const Tensor& dst, const Tensor& block_table,
+                   const Tensor& cu_seq_lens, int64_t batch_size,
+                   const std::optional<Tensor>& seq_starts);
 
-void GatherAndMaybeDequantCache(const torch::stable::Tensor& src_cache,
-                                const torch::stable::Tensor& dst,
-                                const torch::stable::Tensor& block_table,
-                                const torch::stable::Tensor& cu_seq_lens,
-                                const torch::stable::Tensor& token_to_seq, int64_t num_tokens,
-                                const StringArg& kv_cache_dtype, const torch::stable::Tensor& scale,
-                                const std::optional<torch::stable::Tensor>& seq_starts);
+void GatherAndMaybeDequantCache(const Tensor& src_cache, const Tensor& dst,
+                                const Tensor& block_table, const Tensor& cu_seq_lens,
+                                const Tensor& token_to_seq, int64_t num_tokens,
+                                const StringArg& kv_cache_dtype, const Tensor& scale,
+                                const std::optional<Tensor>& seq_starts);
 
-void CpGatherAndUpconvertFp8KvCache(const torch::stable::Tensor& src_cache,
-                                    const torch::stable::Tensor& dst,
-                                    const torch::stable::Tensor& block_table,
-                                    const torch::stable::Tensor& seq_lens,
-                                    const torch::stable::Tensor& workspace_starts,
-                                    int64_t batch_size);
+void CpGatherAndUpconvertFp8KvCache(const Tensor& src_cache, const Tensor& dst,
+                                    const Tensor& block_table, const Tensor& seq_lens,
+                                    const Tensor& workspace_starts, int64_t batch_size);
 
-void CpGatherIndexerKQuantCache(const torch::stable::Tensor& kv_cache,
-                                const torch::stable::Tensor& dst_k,
-                                const torch::stable::Tensor& dst_scale,
-                                const torch::stable::Tensor& block_table,
-                                const torch::stable::Tensor& cu_seq_lens);
+void CpGatherIndexerKQuantCache(const Tensor& kv_cache, const Tensor& dst_k,
+                                const Tensor& dst_scale, const Tensor& block_table,
+                                const Tensor& cu_seq_lens);
 
-void MergeAttnStates(const torch::stable::Tensor& output,
-                     const std::optional<torch::stable::Tensor>& output_lse,
-                     const torch::stable::Tensor& prefix_output,
-                     const torch::stable::Tensor& prefix_lse,
-                     const torch::stable::Tensor& suffix_output,
-                     const torch::stable::Tensor& suffix_lse,
+void MergeAttnStates(const Tensor& output, const std::optional<Tensor>& output_lse,
+                     const Tensor& prefix_output, const Tensor& prefix_lse,
+                     const Tensor& suffix_output, const Tensor& suffix_lse,
                      std::optional<int64_t> prefill_tokens_with_context,
-                     const std::optional<torch::stable::Tensor>& output_scale);
+                     const std::optional<Tensor>& output_scale);
 
-void SwapBlocksBatch(const torch::stable::Tensor& src_ptrs, const torch::stable::Tensor& dst_ptrs,
-                     const torch::stable::Tensor& sizes, bool is_src_access_order_any);
+void SwapBlocksBatch(const Tensor& src_ptrs, const Tensor& dst_ptrs, const Tensor& sizes,
+                     bool is_src_access_order_any);
 
-void ConvertFp8(const torch::stable::Tensor& dst_cache, const torch::stable::Tensor& src_cache,
-                double scale, const StringArg& kv_cache_dtype);
+void ConvertFp8(const Tensor& dst_cache, const Tensor& src_cache, double scale,
+                const StringArg& kv_cache_dtype);
 
 }  // namespace stablekv
 

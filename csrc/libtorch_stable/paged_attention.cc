@@ -8,8 +8,6 @@
 
 namespace stablekv {
 
-using torch::stable::Tensor;
-
 namespace {
 
 // The arguments that both versions have, in the order of the schemas.
@@ -32,7 +30,7 @@ PagedAttentionArgs CommonArgs(
       block_size,
       max_seq_len,
       std::nullopt,
-      kv_cache_dtype.text,
+      kv_cache_dtype,
       InputArg("k_scale", k_scale),
       InputArg("v_scale", v_scale),
       tp_rank,

@@ -6,6 +6,8 @@
 #include <atomic>
 #include <exception>
 
+#include "csrc/libtorch_stable/torch.h"
+
 namespace stablekv {
 namespace {
 

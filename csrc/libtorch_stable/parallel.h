@@ -4,8 +4,6 @@
 
 #include <cstdint>
 
-#include "csrc/libtorch_stable/target_version.h"
-
 namespace stablekv {
 
 // A ParallelFor (csrc/kernels/common/parallel.h) on the threads that torch.set_num_threads counts.

@@ -1,8 +1,6 @@
 // The operators' names and schemas, and which function serves which backend.
-#include <torch/csrc/stable/library.h>
-
+#include "csrc/libtorch_stable/library.h"
 #include "csrc/libtorch_stable/ops.h"
-#include "csrc/libtorch_stable/target_version.h"
 
 // Namespaces that callers already use. A second library with the same operators aborts the process,
 // so a build that is to live beside one takes other names.
@@ -14,7 +12,7 @@
 #endif
 
 // Fragments: the unstable extension and strangers may add operators of other names.
-STABLE_TORCH_LIBRARY_FRAGMENT(STABLEKV_NAMESPACE, library) {
+STABLEKV_LIBRARY_FRAGMENT(STABLEKV_NAMESPACE, library) {
   library.def(
       "paged_attention_v1("
       "Tensor! out, Tensor query, Tensor key_cache, Tensor value_cache, int num_kv_heads, "
@@ -43,7 +41,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(STABLEKV_NAMESPACE, library) {
       "Tensor? output_scale=None) -> ()");
 }
 
-STABLE_TORCH_LIBRARY_FRAGMENT(STABLEKV_CACHE_NAMESPACE, library) {
+STABLEKV_LIBRARY_FRAGMENT(STABLEKV_CACHE_NAMESPACE, library) {
   library.def(
       "reshape_and_cache("
       "Tensor key, Tensor value, Tensor! key_cache, Tensor! value_cache, Tensor slot_mapping, "
@@ -97,38 +95,39 @@ STABLE_TORCH_LIBRARY_FRAGMENT(STABLEKV_CACHE_NAMESPACE, library) {
 
 namespace {
 
-using torch::stable::detail::StableLibrary;
-
-void ImplementAttention(StableLibrary& library) {
-  library.impl("paged_attention_v1", TORCH_BOX(&stablekv::PagedAttentionV1));
-  library.impl("paged_attention_v2", TORCH_BOX(&stablekv::PagedAttentionV2));
-  library.impl("merge_attn_states", TORCH_BOX(&stablekv::MergeAttnStates));
-  library.impl("merge_attn_states.traceable", TORCH_BOX(&stablekv::MergeAttnStates));
+void ImplementAttention(stablekv::Library& library) {
+  library.impl("paged_attention_v1", STABLEKV_KERNEL(&stablekv::PagedAttentionV1));
+  library.impl("paged_attention_v2", STABLEKV_KERNEL(&stablekv::PagedAttentionV2));
+  library.impl("merge_attn_states", STABLEKV_KERNEL(&stablekv::MergeAttnStates));
+  library.impl("merge_attn_states.traceable", STABLEKV_KERNEL(&stablekv::MergeAttnStates));
 }
 
-void ImplementCache(StableLibrary& library) {
-  library.impl("reshape_and_cache", TORCH_BOX(&stablekv::ReshapeAndCache));
-  library.impl("reshape_and_cache_flash", TORCH_BOX(&stablekv::ReshapeAndCacheFlash));
-  library.impl("concat_and_cache_mla", TORCH_BOX(&stablekv::ConcatAndCacheMla));
-  library.impl("concat_and_cache_mla_rope_fused", TORCH_BOX(&stablekv::ConcatAndCacheMlaRopeFused));
-  library.impl("concat_mla_q", TORCH_BOX(&stablekv::ConcatMlaQ));
-  library.impl("indexer_k_quant_and_cache", TORCH_BOX(&stablekv::IndexerKQuantAndCache));
-  library.impl("swap_blocks", TORCH_BOX(&stablekv::SwapBlocks));
-  library.impl("cp_gather_cache", TORCH_BOX(&stablekv::CpGatherCache));
-  library.impl("gather_and_maybe_dequant_cache", TORCH_BOX(&stablekv::GatherAndMaybeDequantCache));
+void ImplementCache(stablekv::Library& library) {
+  library.impl("reshape_and_cache", STABLEKV_KERNEL(&stablekv::ReshapeAndCache));
+  library.impl("reshape_and_cache_flash", STABLEKV_KERNEL(&stablekv::ReshapeAndCacheFlash));
+  library.impl("concat_and_cache_mla", STABLEKV_KERNEL(&stablekv::ConcatAndCacheMla));
+  library.impl("concat_and_cache_mla_rope_fused",
+               STABLEKV_KERNEL(&stablekv::ConcatAndCacheMlaRopeFused));
+  library.impl("concat_mla_q", STABLEKV_KERNEL(&stablekv::ConcatMlaQ));
+  library.impl("indexer_k_quant_and_cache", STABLEKV_KERNEL(&stablekv::IndexerKQuantAndCache));
+  library.impl("swap_blocks", STABLEKV_KERNEL(&stablekv::SwapBlocks));
+  library.impl("cp_gather_cache", STABLEKV_KERNEL(&stablekv::CpGatherCache));
+  library.impl("gather_and_maybe_dequant_cache",
+               STABLEKV_KERNEL(&stablekv::GatherAndMaybeDequantCache));
   library.impl("cp_gather_and_upconvert_fp8_kv_cache",
-               TORCH_BOX(&stablekv::CpGatherAndUpconvertFp8KvCache));
-  library.impl("cp_gather_indexer_k_quant_cache", TORCH_BOX(&stablekv::CpGatherIndexerKQuantCache));
-  library.impl("swap_blocks_batch", TORCH_BOX(&stablekv::SwapBlocksBatch));
-  library.impl("convert_fp8", TORCH_BOX(&stablekv::ConvertFp8));
+               STABLEKV_KERNEL(&stablekv::CpGatherAndUpconvertFp8KvCache));
+  library.impl("cp_gather_indexer_k_quant_cache",
+               STABLEKV_KERNEL(&stablekv::CpGatherIndexerKQuantCache));
+  library.impl("swap_blocks_batch", STABLEKV_KERNEL(&stablekv::SwapBlocksBatch));
+  library.impl("convert_fp8", STABLEKV_KERNEL(&stablekv::ConvertFp8));
 }
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(STABLEKV_NAMESPACE, CPU, library) { ImplementAttention(library); }
-STABLE_TORCH_LIBRARY_IMPL(STABLEKV_CACHE_NAMESPACE, CPU, library) { ImplementCache(library); }
+STABLEKV_LIBRARY_IMPL(STABLEKV_NAMESPACE, CPU, library) { ImplementAttention(library); }
+STABLEKV_LIBRARY_IMPL(STABLEKV_CACHE_NAMESPACE, CPU, library) { ImplementCache(library); }
 
 #ifdef STABLEKV_WITH_CUDA
-STABLE_TORCH_LIBRARY_IMPL(STABLEKV_NAMESPACE, CUDA, library) { ImplementAttention(library); }
-STABLE_TORCH_LIBRARY_IMPL(STABLEKV_CACHE_NAMESPACE, CUDA, library) { ImplementCache(library); }
+STABLEKV_LIBRARY_IMPL(STABLEKV_NAMESPACE, CUDA, library) { ImplementAttention(library); }
+STABLEKV_LIBRARY_IMPL(STABLEKV_CACHE_NAMESPACE, CUDA, library) { ImplementCache(library); }
 #endif

@@ -7,8 +7,6 @@
 
 namespace stablekv {
 
-using torch::stable::Tensor;
-
 void ReshapeAndCache(const Tensor& key, const Tensor& value, const Tensor& key_cache,
                      const Tensor& value_cache, const Tensor& slot_mapping,
                      const StringArg& kv_cache_dtype, const Tensor& k_scale,
@@ -19,7 +17,7 @@ void ReshapeAndCache(const Tensor& key, const Tensor& value, const Tensor& key_c
       OutputArg("key_cache", key_cache),
       OutputArg("value_cache", value_cache),
       InputArg("slot_mapping", slot_mapping),
-      kv_cache_dtype.text,
+      kv_cache_dtype,
       InputArg("k_scale", k_scale),
       InputArg("v_scale", v_scale),
   };

@@ -8,8 +8,6 @@
 
 namespace stablekv {
 
-using torch::stable::Tensor;
-
 namespace {
 
 void ReshapeAndCacheNvfp4(const ReshapeAndCacheFlashArgs& args) {
@@ -37,7 +35,7 @@ void ReshapeAndCacheFlash(const Tensor& key, const Tensor& value, const Tensor& 
       OutputArg("key_cache", key_cache),
       OutputArg("value_cache", value_cache),
       InputArg("slot_mapping", slot_mapping),
-      kv_cache_dtype.text,
+      kv_cache_dtype,
       InputArg("k_scale", k_scale),
       InputArg("v_scale", v_scale),
   };

@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "csrc/libtorch_stable/target_version.h"
 
@@ -16,6 +17,8 @@ namespace stablekv {
 // std::string loses one string a call (torch issue 191340, in every release up to 2.13).
 struct StringArg {
   std::string text;
+
+  operator std::string_view() const { return text; }
 };
 
 }  // namespace stablekv

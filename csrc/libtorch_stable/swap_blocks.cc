@@ -6,8 +6,6 @@
 
 namespace stablekv {
 
-using torch::stable::Tensor;
-
 void SwapBlocks(const Tensor& src, const Tensor& dst, int64_t block_size_in_bytes,
                 const Tensor& block_mapping) {
   const SwapBlocksArgs args{

@@ -6,8 +6,6 @@
 
 namespace stablekv {
 
-using torch::stable::Tensor;
-
 void SwapBlocksBatch(const Tensor& src_ptrs, const Tensor& dst_ptrs, const Tensor& sizes,
                      bool is_src_access_order_any) {
   constexpr const char* kOp = "swap_blocks_batch";

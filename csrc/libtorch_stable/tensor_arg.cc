@@ -68,13 +68,13 @@ TensorArg Describe(const char* name, AtenTensorHandle handle) {
 
 }  // namespace
 
-TensorArg InputArg(const char* name, const torch::stable::Tensor& tensor) {
+TensorArg InputArg(const char* name, const Tensor& tensor) {
   TensorArg arg = Describe(name, tensor.get());
   arg.data = DataOf(tensor.get(), tensor.const_data_ptr());
   return arg;
 }
 
-TensorArg OutputArg(const char* name, const torch::stable::Tensor& tensor) {
+TensorArg OutputArg(const char* name, const Tensor& tensor) {
   TensorArg arg = Describe(name, tensor.get());
   arg.data = DataOf(tensor.get(), tensor.mutable_data_ptr());
   return arg;

@@ -7,7 +7,7 @@ gap, another device) and calls that must work (gaps, sizes and dtypes that the r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,6 +134,7 @@ class Operator:
     check: Callable[[Arguments], object]
     build_empty: Callable[[str], Arguments]  # a good call of no tokens, on a device
     refusals: tuple[Refusal, ...] = ()  # those that do not follow from rows
+    memory: Callable[[str], Sequence[torch.Tensor]] = lambda device: ()  # reached by address
 
     def __str__(self) -> str:
         return self.name

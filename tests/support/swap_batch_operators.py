@@ -47,4 +47,5 @@ SWAP_BLOCKS_BATCH = Operator(
         Refusal("size-past-all-addresses", ("src_ptrs",), put("sizes", (1,), 2**63 - 1)),
         Refusal("a-copy-overlaps-itself", ("dst_ptrs",), _onto_itself),
     ),
+    memory=lambda device: swap_batch.memories(device, device),
 )

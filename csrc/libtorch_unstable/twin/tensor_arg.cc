@@ -1,0 +1,63 @@
+#include "csrc/libtorch_stable/tensor_arg.h"
+
+namespace stablekv {
+namespace {
+
+DType ToDType(at::ScalarType type) {
+  switch (type) {
+    case at::ScalarType::Half:
+      return DType::kFloat16;
+    case at::ScalarType::BFloat16:
+      return DType::kBFloat16;
+    case at::ScalarType::Float:
+      return DType::kFloat32;
+    case at::ScalarType::Int:
+      return DType::kInt32;
+    case at::ScalarType::Long:
+      return DType::kInt64;
+    case at::ScalarType::Byte:
+      return DType::kUInt8;
+    case at::ScalarType::Float8_e4m3fn:
+      return DType::kFloat8E4M3;
+    case at::ScalarType::Float8_e5m2:
+      return DType::kFloat8E5M2;
+    case at::ScalarType::Double:
+      return DType::kFloat64;
+    case at::ScalarType::Char:
+      return DType::kInt8;
+    case at::ScalarType::Short:
+      return DType::kInt16;
+    case at::ScalarType::Bool:
+      return DType::kBool;
+    default:
+      return DType::kOther;
+  }
+}
+
+Device ToDevice(c10::Device device) {
+  if (device.is_cpu()) return {DeviceType::kCpu, 0};
+  return {device.is_cuda() ? DeviceType::kCuda : DeviceType::kOther, device.index()};
+}
+
+// A storage that was resized to nothing leaves a tensor with its sizes and an address that is none.
+TensorArg Describe(const char* name, const at::Tensor& tensor, const void* data) {
+  return {name,
+          tensor.storage().nbytes() == 0 ? nullptr : const_cast<void*>(data),
+          tensor.sizes().data(),
+          tensor.strides().data(),
+          tensor.dim(),
+          ToDType(tensor.scalar_type()),
+          ToDevice(tensor.device())};
+}
+
+}  // namespace
+
+TensorArg InputArg(const char* name, const at::Tensor& tensor) {
+  return Describe(name, tensor, tensor.const_data_ptr());
+}
+
+TensorArg OutputArg(const char* name, const at::Tensor& tensor) {
+  return Describe(name, tensor, tensor.mutable_data_ptr());
+}
+
+}  // namespace stablekv
