@@ -1,6 +1,7 @@
 """The repositories of stablekv: the first of the two calls in a WORKSPACE."""
 
 load("//third_party/cuda:defs.bzl", "cuda_repository")
+load("//third_party/cuda:versions.bzl", "CUDA_LOCKS", "cuda_repository_name")
 load("//third_party/python:defs.bzl", "pip_repository", "python_repository")
 load("//third_party/torch:defs.bzl", "torch_repository")
 
@@ -26,6 +27,12 @@ def stablekv_repositories():
         name = "stablekv_cuda",
         lock = Label("//third_party/cuda:cuda-13.0.lock"),
     )
+    for version, lock in CUDA_LOCKS.items():
+        _maybe(
+            cuda_repository,
+            name = cuda_repository_name(version),
+            lock = lock,
+        )
 
 def _maybe(rule, name, **kwargs):
     if not native.existing_rule(name):

@@ -2,9 +2,8 @@
 
 # buildifier: disable=unnamed-macro
 def stablekv_toolchains():
-    """Registers the pinned Python and the CUDA toolchains (the real and the disabled one)."""
+    """Registers the pinned Python and the CUDA toolchains (of every release, and the disabled one)."""
     native.register_toolchains(
         "@stablekv_python//:toolchain",
-        str(Label("//tools/cuda:toolchain")),
-        str(Label("//tools/cuda:disabled_toolchain")),
+        str(Label("//tools/cuda:all")),
     )

@@ -1,41 +1,19 @@
-"""GPU architectures: what can be written, and what nvcc is told."""
+"""GPU architectures: what can be written, and what nvcc is told.
+
+The suffix `a` (one architecture) and `f` (its family) unlock instructions that code for later GPUs
+cannot have.
+"""
 
 load(":providers.bzl", "CudaArchsInfo")
 
-# What nvcc 13.0 compiles for. The suffix `a` (one architecture) and `f` (its family) unlock
-# instructions that code for later GPUs cannot have.
-SUPPORTED_ARCHS = [
-    "75",
-    "80",
-    "86",
-    "87",
-    "88",
-    "89",
-    "90",
-    "90a",
-    "100",
-    "100a",
-    "100f",
-    "103",
-    "103a",
-    "103f",
-    "110",
-    "110a",
-    "110f",
-    "120",
-    "120a",
-    "120f",
-    "121",
-    "121a",
-    "121f",
-]
+_TOOLCHAIN_TYPE = Label("//tools/cuda:toolchain_type")
 
 # `release` is what a published library carries; its last entry also runs on later GPUs.
 NAMED_SETS = {
     "release": ["sm_80", "sm_86", "sm_89", "sm_90a", "sm_100", "sm_120+ptx"],
 }
 
-def _gencodes_of(arch):
+def _gencodes_of(arch, supported):
     """Returns the `-gencode` values of one entry, or None when it is not understood."""
     name, plus, suffix = arch.partition("+")
     if plus and suffix != "ptx":
@@ -50,15 +28,16 @@ def _gencodes_of(arch):
         gencodes = ["arch=compute_{0},code=compute_{0}".format(number)]
     else:
         return None
-    return gencodes if number in SUPPORTED_ARCHS else None
+    return gencodes if number in supported else None
 
-def parse_archs(archs, where):
+def parse_archs(archs, where, cuda):
     """Turns a list of architectures into nvcc's options.
 
     Args:
       archs: strings: `sm_90a` (machine code), `compute_100` (PTX), `sm_80+ptx` (both), or the name
         of a set.
       where: what to name in an error: a flag or a target.
+      cuda: the CudaToolchainInfo, which knows what nvcc compiles for.
 
     Returns:
       A CudaArchsInfo.
@@ -68,28 +47,49 @@ def parse_archs(archs, where):
         entries.extend(NAMED_SETS.get(arch, [arch]))
     gencodes = []
     for entry in entries:
-        parsed = _gencodes_of(entry)
+        parsed = _gencodes_of(entry, cuda.archs)
         if parsed == None:
             fail("%s: unknown GPU architecture %r. Write sm_N (machine code), compute_N (PTX) or sm_N+ptx " % (
                 where,
                 entry,
-            ) + "with N one of %s, or a named set: %s." % (
-                ", ".join(SUPPORTED_ARCHS),
+            ) + "with N one of %s, or a named set: %s. CUDA %s compiles for no other." % (
+                ", ".join(cuda.archs),
                 ", ".join(NAMED_SETS),
+                cuda.version,
             ))
         gencodes.extend([gencode for gencode in parsed if gencode not in gencodes])
     if not gencodes:
         fail("%s: no GPU architecture. To build without CUDA: --config=nocuda." % where)
     return CudaArchsInfo(archs = archs, gencodes = gencodes)
 
+_RequestInfo = provider("What the flag says, as it is written.", fields = {"archs": "Strings."})
+
 def _cuda_archs_flag_impl(ctx):
-    return parse_archs(
-        [arch.strip() for arch in ctx.build_setting_value if arch.strip()],
-        "--%s" % ctx.label,
-    )
+    # A build setting sees no toolchain, so `checked_archs` is what looks at the words.
+    return _RequestInfo(archs = [arch.strip() for arch in ctx.build_setting_value if arch.strip()])
 
 cuda_archs_flag = rule(
     implementation = _cuda_archs_flag_impl,
     doc = "The build setting that says which GPUs to compile for.",
     build_setting = config.string_list(flag = True),
+)
+
+def _checked_archs_impl(ctx):
+    cuda = ctx.toolchains[_TOOLCHAIN_TYPE].cuda
+    if not cuda.enabled:
+        return CudaArchsInfo(archs = [], gencodes = [])
+    return parse_archs(ctx.attr.flag[_RequestInfo].archs, "--%s" % ctx.attr.flag.label, cuda)
+
+checked_archs = rule(
+    implementation = _checked_archs_impl,
+    doc = "The architectures of a flag, if the CUDA release that is in use compiles for them.",
+    attrs = {
+        "flag": attr.label(
+            doc = "The build setting.",
+            mandatory = True,
+            providers = [_RequestInfo],
+        ),
+    },
+    provides = [CudaArchsInfo],
+    toolchains = [_TOOLCHAIN_TYPE],
 )

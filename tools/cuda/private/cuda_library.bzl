@@ -2,6 +2,7 @@
 
 load("@bazel_tools//tools/cpp:toolchain_utils.bzl", "find_cpp_toolchain", "use_cpp_toolchain")
 load(":archs.bzl", "parse_archs")
+load(":compatibility.bzl", "NEEDS_CUDA")
 load(":compile.bzl", "compile_cuda")
 load(":providers.bzl", "CudaArchsInfo")
 
@@ -27,7 +28,7 @@ def _cuda_library_impl(ctx):
     )
     archs = ctx.attr._archs[CudaArchsInfo]
     if ctx.attr.archs:
-        archs = parse_archs(ctx.attr.archs, str(ctx.label))
+        archs = parse_archs(ctx.attr.archs, str(ctx.label), cuda)
     objects = [
         compile_cuda(ctx, cuda, cc_toolchain, features, compilation_context, archs, source)
         for source in ctx.files.srcs
@@ -82,7 +83,10 @@ _cuda_library = rule(
             allow_files = [".cu"],
             doc = "CUDA sources; each is one compile.",
         ),
-        "_archs": attr.label(default = Label("//tools/cuda:archs"), providers = [CudaArchsInfo]),
+        "_archs": attr.label(
+            default = Label("//tools/cuda:checked_archs"),
+            providers = [CudaArchsInfo],
+        ),
         "_cc_toolchain": attr.label(default = "@bazel_tools//tools/cpp:current_cc_toolchain"),
     },
     fragments = ["cpp"],
@@ -100,9 +104,6 @@ def cuda_library(name, target_compatible_with = [], **kwargs):
     """
     _cuda_library(
         name = name,
-        target_compatible_with = target_compatible_with + select({
-            Label("//tools/cuda:is_enabled"): [],
-            "//conditions:default": ["@platforms//:incompatible"],
-        }),
+        target_compatible_with = target_compatible_with + NEEDS_CUDA,
         **kwargs
     )

@@ -11,10 +11,13 @@ CudaArchsInfo = provider(
 CudaToolchainInfo = provider(
     doc = "A CUDA toolkit.",
     fields = {
+        "archs": "A list of what may follow `sm_` and `compute_`: `90`, `90a`, ...",
         "compiler": "A depset of the files that nvcc runs with.",
         "enabled": "Whether there is a compiler; false for the disabled toolchain.",
         "include": "The folder of CUDA's headers.",
+        "newest_gcc": "The newest GCC, by major version, that nvcc takes as its host compiler.",
         "nvcc": "The nvcc executable.",
         "runtime": "The static CUDA runtime, as a target with CcInfo.",
+        "version": "The release, `13.0`.",
     },
 )

@@ -1,0 +1,11 @@
+"""The CUDA releases that can be asked for by `--//tools/cuda:version`."""
+
+# Beside the default one, which is @stablekv_cuda. A release is its lock and one line here; it is
+# fetched when a build asks for it.
+CUDA_LOCKS = {
+    "13.5": Label("//third_party/cuda:cuda-13.5.lock"),
+}
+
+def cuda_repository_name(version):
+    """Returns the name of the repository of a release: 13.5 -> stablekv_cuda_13_5."""
+    return "stablekv_cuda_" + version.replace(".", "_")
