@@ -15,8 +15,10 @@ def _build(_: Variant, device: str) -> Arguments:
 
 
 def _check(arguments: Arguments) -> None:
-    source = int(arguments["src_ptrs"][0])
-    on_cpu = source == swap_batch.memories("cpu", "cpu")[0].data_ptr()
+    start = swap_batch.memories("cpu", "cpu")[0].data_ptr()
+    on_cpu = all(
+        start <= int(source) < start + swap_batch.BYTES for source in arguments["src_ptrs"]
+    )
     device = "cpu" if on_cpu else "cuda"
     swap_batch.check(arguments, device, device)
 
