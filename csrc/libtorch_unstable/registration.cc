@@ -1,6 +1,7 @@
 // The operators that have no equivalent in the stable ABI.
 #include <torch/library.h>
 
+#include "csrc/libtorch_unstable/cuda_view.h"
 #include "csrc/libtorch_unstable/weak_ref_tensor.h"
 
 // The namespace of the stable library, which registers other names in it.
@@ -8,20 +9,27 @@
 #define STABLEKV_NAMESPACE _C
 #endif
 
+// No alias annotations: to torch, the memory of a result is its own.
 TORCH_LIBRARY_FRAGMENT(STABLEKV_NAMESPACE, library) {
-  // No alias annotation: to torch, the result's memory is its own.
   library.def("weak_ref_tensor(Tensor input) -> Tensor");
+  library.def("get_cuda_view_from_cpu_tensor(Tensor cpu_tensor) -> Tensor");
 }
 
-TORCH_LIBRARY_IMPL(STABLEKV_NAMESPACE, CPU, library) {
+namespace {
+
+// On CUDA too the view has an implementation: the one that says what is wrong with the argument.
+void Implement(torch::Library& library) {
   library.impl("weak_ref_tensor", &stablekv::WeakRefTensor);
+  library.impl("get_cuda_view_from_cpu_tensor", &stablekv::CudaViewFromCpuTensor);
 }
 
-TORCH_LIBRARY_IMPL(STABLEKV_NAMESPACE, CUDA, library) {
-  library.impl("weak_ref_tensor", &stablekv::WeakRefTensor);
-}
+}  // namespace
 
-// A gradient through memory that somebody else owns cannot be recorded: the result is a leaf.
+TORCH_LIBRARY_IMPL(STABLEKV_NAMESPACE, CPU, library) { Implement(library); }
+TORCH_LIBRARY_IMPL(STABLEKV_NAMESPACE, CUDA, library) { Implement(library); }
+
+// A gradient through memory that somebody else owns cannot be recorded: the results are leaves.
 TORCH_LIBRARY_IMPL(STABLEKV_NAMESPACE, Autograd, library) {
   library.impl("weak_ref_tensor", torch::CppFunction::makeFallthrough());
+  library.impl("get_cuda_view_from_cpu_tensor", torch::CppFunction::makeFallthrough());
 }

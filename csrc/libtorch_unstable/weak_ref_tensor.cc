@@ -1,16 +1,11 @@
 #include "csrc/libtorch_unstable/weak_ref_tensor.h"
 
-#include <ATen/ops/from_blob.h>
+#include "csrc/libtorch_unstable/tensor_at.h"
 
 namespace stablekv {
 
 at::Tensor WeakRefTensor(const at::Tensor& input) {
-  return at::for_blob(input.data_ptr(), input.sizes())
-      .strides(input.strides())
-      .options(input.options())
-      // Given, it is not looked up from the address, which an empty tensor does not have.
-      .target_device(input.device())
-      .make_tensor();
+  return TensorAt(input.data_ptr(), input.device(), input).make_tensor();
 }
 
 }  // namespace stablekv

@@ -9,20 +9,29 @@ import stablekv  # noqa: F401  (both libraries live in one process)
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 
+from tests.support.devices import WHY_NOT_CUDA, on_cuda
+
 LIBRARY = os.environ.get("STABLEKV_UNSTABLE_LIBRARY")
 pytestmark = pytest.mark.skipif(
     LIBRARY is None, reason="STABLEKV_UNSTABLE_LIBRARY does not name a _C.so of this torch"
 )
 
-CUDA = pytest.param(
-    "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-)
+CUDA = pytest.param("cuda", marks=on_cuda)
 
 
-@pytest.fixture(scope="module")
-def weak_ref_tensor():
+@pytest.fixture(scope="module", autouse=True)
+def _library():
     torch.ops.load_library(os.path.abspath(LIBRARY))
+
+
+@pytest.fixture
+def weak_ref_tensor():
     return torch.ops._C.weak_ref_tensor
+
+
+@pytest.fixture
+def cuda_view():
+    return torch.ops._C.get_cuda_view_from_cpu_tensor
 
 
 @pytest.mark.parametrize("device", ["cpu", CUDA])
@@ -70,6 +79,90 @@ def test_other_devices_are_refused(weak_ref_tensor):
         weak_ref_tensor(torch.empty(3, device="meta"))
 
 
-def test_lives_beside_the_stable_library(weak_ref_tensor):
+def test_lives_beside_the_stable_library(weak_ref_tensor, cuda_view):
     assert torch.ops._C.paged_attention_v1.default._schema.name == "_C::paged_attention_v1"
     assert str(weak_ref_tensor.default._schema) == "_C::weak_ref_tensor(Tensor input) -> Tensor"
+    schema = "_C::get_cuda_view_from_cpu_tensor(Tensor cpu_tensor) -> Tensor"
+    assert str(cuda_view.default._schema) == schema
+
+
+@pytest.mark.skipif(not WHY_NOT_CUDA, reason="there is CUDA")
+@pytest.mark.parametrize("shape", [(3,), (0,)])
+def test_no_view_without_cuda(cuda_view, shape):
+    why = "this torch is built without CUDA"
+    if torch.version.cuda is not None:
+        why = "there is no CUDA device"
+    with pytest.raises(RuntimeError, match=f"^get_cuda_view_from_cpu_tensor: {why}"):
+        cuda_view(torch.zeros(shape))
+
+
+def test_no_view_of_a_tensor_without_memory(cuda_view):
+    with pytest.raises(NotImplementedError, match="get_cuda_view_from_cpu_tensor"):
+        cuda_view(torch.empty(3, device="meta"))
+
+
+@on_cuda
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64, torch.bool])
+def test_both_sides_of_a_view_see_writes(cuda_view, dtype):
+    tensor = torch.arange(24).reshape(4, 6).to(dtype).pin_memory()
+    part = tensor[1:, ::2]
+    view = cuda_view(part)
+    assert (view.shape, view.stride()) == (part.shape, part.stride())
+    assert (view.dtype, view.device) == (dtype, torch.device("cuda", torch.cuda.current_device()))
+    assert torch.equal(view.cpu(), part)
+    want = tensor.clone()
+    part.zero_()
+    assert not view.any()
+    view.fill_(1)
+    torch.cuda.synchronize()
+    want[1:, ::2] = 1
+    assert torch.equal(tensor, want)
+
+
+@on_cuda
+def test_a_view_of_pages_that_were_pinned_later(cuda_view):
+    tensor = torch.arange(5000)
+    runtime = torch.cuda.cudart()
+    assert int(runtime.cudaHostRegister(tensor.data_ptr(), tensor.nbytes, 0)) == 0
+    try:
+        assert int(cuda_view(tensor[100:]).sum()) == int(tensor[100:].sum())
+    finally:
+        assert int(runtime.cudaHostUnregister(tensor.data_ptr())) == 0
+
+
+@on_cuda
+def test_a_view_keeps_the_memory(cuda_view):
+    tensor = torch.zeros(1000, pin_memory=True)
+    memory = StorageWeakRef(tensor.untyped_storage())
+    view = cuda_view(tensor)
+    del tensor
+    assert not memory.expired()
+    torch.cuda.synchronize()
+    del view
+    assert memory.expired()
+
+
+@on_cuda
+@pytest.mark.parametrize("shape", [(0,), (3, 0, 2), ()])
+def test_empty_and_scalar_views(cuda_view, shape):
+    assert cuda_view(torch.zeros(shape).pin_memory()).shape == shape
+
+
+@on_cuda
+def test_a_view_is_a_leaf(cuda_view):
+    view = cuda_view(torch.ones(3, pin_memory=True).requires_grad_())
+    assert not view.requires_grad
+
+
+@on_cuda
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("cpu", "cpu_tensor must be in pinned memory, got pageable memory"),
+        ("cuda:0", "cpu_tensor must be on cpu, got cuda:0"),
+    ],
+)
+def test_a_tensor_that_cannot_be_viewed(cuda_view, device, message):
+    with pytest.raises(RuntimeError, match=f"^get_cuda_view_from_cpu_tensor: {message}$"):
+        cuda_view(torch.zeros(3, device=device))
+    torch.cuda.synchronize()  # nothing is left behind of it

@@ -1,0 +1,15 @@
+// The host's memory as a CUDA device sees it.
+#ifndef STABLEKV_CSRC_KERNELS_COMMON_MAPPED_MEMORY_H_
+#define STABLEKV_CSRC_KERNELS_COMMON_MAPPED_MEMORY_H_
+
+#include "csrc/kernels/common/status.h"
+
+namespace stablekv {
+
+// Sets `*address` to where the current CUDA device finds the byte at `host`, or to null where that
+// memory is not pinned.
+Status DeviceAddressOf(const void* host, void** address);
+
+}  // namespace stablekv
+
+#endif  // STABLEKV_CSRC_KERNELS_COMMON_MAPPED_MEMORY_H_
