@@ -41,13 +41,25 @@ inline void Must(cudaError_t error, const char* what) {
   std::exit(1);
 }
 
-// Whether there is a device. If not, prints why the test is skipped.
+// Whether there is a device. If not, prints why the test is skipped, also where Bazel shows it;
+// with STABLEKV_REQUIRE_GPU=1 (--config=gpu) it fails.
 inline bool HaveDevice(const char* test) {
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error == cudaSuccess && count > 0) return true;
-  std::printf("SKIPPED %s: no CUDA device (%s)\n", test,
-              error == cudaSuccess ? "count is 0" : cudaGetErrorString(error));
+  const char* required = std::getenv("STABLEKV_REQUIRE_GPU");
+  const bool fail = required != nullptr && std::strcmp(required, "1") == 0;
+  const std::string line =
+      std::string(fail ? "FAILED " : "SKIPPED ") + test + ": no CUDA device (" +
+      (error == cudaSuccess ? "count is 0" : cudaGetErrorString(error)) + ")\n";
+  std::fputs(line.c_str(), stdout);
+  if (fail) std::exit(1);
+  if (const char* path = std::getenv("TEST_WARNINGS_OUTPUT_FILE")) {
+    if (std::FILE* warnings = std::fopen(path, "a")) {
+      std::fputs(line.c_str(), warnings);
+      std::fclose(warnings);
+    }
+  }
   return false;
 }
 

@@ -1,0 +1,34 @@
+"""`cuda_test`: a test program of .cu files."""
+
+load("//tools/cc:defs.bzl", "cc_test")
+load(":cuda_library.bzl", "cuda_library")
+
+# The second keeps the tests of one Bazel apart on the GPU, of which .bazelrc says there is one;
+# those of different Bazels wait for each other in //tools/gpu:alone.
+_TAGS = ["requires-gpu", "resources:gpu:1"]
+
+def cuda_test(name, srcs, hdrs = [], deps = [], tags = [], **kwargs):
+    """A test for a GPU: it says why it skips where there is none, and fails under --config=gpu.
+
+    Args:
+      name: of the target.
+      srcs: CUDA sources, one with a main().
+      hdrs: headers of the test's own.
+      deps: C++ and CUDA libraries.
+      tags: further tags.
+      **kwargs: what cc_test takes: size, linkopts, ...
+    """
+    cuda_library(
+        name = name + "_main",
+        testonly = True,
+        srcs = srcs,
+        hdrs = hdrs,
+        visibility = ["//visibility:private"],
+        deps = deps,
+    )
+    cc_test(
+        name = name,
+        tags = _TAGS + tags,
+        deps = [name + "_main"],
+        **kwargs
+    )
