@@ -8,12 +8,13 @@
 
 #include <torch/csrc/stable/library.h>
 
+#include "csrc/libtorch_stable/boxed.h"
 #include "csrc/libtorch_stable/target_version.h"
 
 #define STABLEKV_LIBRARY_FRAGMENT STABLE_TORCH_LIBRARY_FRAGMENT
 #define STABLEKV_LIBRARY_IMPL STABLE_TORCH_LIBRARY_IMPL
 // A function of the types of torch.h, as impl() takes it.
-#define STABLEKV_KERNEL TORCH_BOX
+#define STABLEKV_KERNEL(function) (&::stablekv::Boxed<(function)>::Call)
 
 namespace stablekv {
 

@@ -8,14 +8,13 @@
 #else
 
 #include <torch/csrc/stable/accelerator.h>
-#include <torch/csrc/stable/tensor.h>
 
 #include "csrc/libtorch_stable/string_arg.h"
 #include "csrc/libtorch_stable/target_version.h"
+#include "csrc/libtorch_stable/tensor.h"
 
 namespace stablekv {
 
-using Tensor = torch::stable::Tensor;
 // Makes a CUDA device the current one, by its index, as long as it lives.
 using DeviceGuard = torch::stable::accelerator::DeviceGuard;
 
