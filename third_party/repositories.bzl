@@ -2,12 +2,17 @@
 
 load("//third_party/cuda:defs.bzl", "cuda_repository")
 load("//third_party/cuda:versions.bzl", "CUDA_LOCKS", "cuda_repository_name")
+load("//third_party/host:defs.bzl", "host_repository")
 load("//third_party/python:defs.bzl", "pip_repository", "python_repository")
 load("//third_party/torch:defs.bzl", "torch_repository")
 
 # buildifier: disable=unnamed-macro
 def stablekv_repositories():
     """Declares what a build of stablekv reads. A repository already declared under the name stays."""
+    _maybe(
+        host_repository,
+        name = "stablekv_host",
+    )
     _maybe(
         python_repository,
         name = "stablekv_python",

@@ -7,11 +7,25 @@ load(":compile.bzl", "compile_cuda")
 load(":providers.bzl", "CudaArchsInfo")
 
 _TOOLCHAIN_TYPE = Label("//tools/cuda:toolchain_type")
+_HOST_TOOLCHAIN_TYPE = Label("//tools/cc:host_toolchain_type")
+
+def _check_host_compiler(ctx, cuda):
+    # nvcc would say it from deep inside a header, once for every source.
+    toolchain = ctx.toolchains[_HOST_TOOLCHAIN_TYPE]
+    if toolchain and toolchain.host.gcc > cuda.newest_gcc:
+        fail("%s: nvcc of CUDA %s takes GCC up to %d as its host compiler, and %s is GCC %d. " % (
+            ctx.label,
+            cuda.version,
+            cuda.newest_gcc,
+            toolchain.host.path,
+            toolchain.host.gcc,
+        ) + "Set CC to an older one, take a newer CUDA (--//tools/cuda:version), or none: --config=nocuda.")
 
 def _cuda_library_impl(ctx):
     cuda = ctx.toolchains[_TOOLCHAIN_TYPE].cuda
     if not cuda.enabled:
         fail("%s needs CUDA, and CUDA is disabled (--config=nocuda)." % ctx.label)
+    _check_host_compiler(ctx, cuda)
     cc_toolchain = find_cpp_toolchain(ctx)
     features = cc_common.configure_features(
         ctx = ctx,
@@ -91,7 +105,10 @@ _cuda_library = rule(
     },
     fragments = ["cpp"],
     provides = [CcInfo],
-    toolchains = [_TOOLCHAIN_TYPE] + use_cpp_toolchain(),
+    toolchains = [
+        _TOOLCHAIN_TYPE,
+        config_common.toolchain_type(_HOST_TOOLCHAIN_TYPE, mandatory = False),
+    ] + use_cpp_toolchain(),
 )
 
 def cuda_library(name, target_compatible_with = [], **kwargs):
