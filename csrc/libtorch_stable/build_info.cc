@@ -1,5 +1,10 @@
 // What was built, readable without torch's dispatcher: ctypes.CDLL(path).stablekv_build_info().
+#include <string>
+
 #include "csrc/libtorch_stable/target_version.h"
+#ifdef STABLEKV_WITH_CUDA
+#include "csrc/kernels/common/cuda/built_archs.h"
+#endif
 
 #ifndef STABLEKV_NAMESPACE
 #define STABLEKV_NAMESPACE _C
@@ -7,23 +12,28 @@
 #ifndef STABLEKV_CACHE_NAMESPACE
 #define STABLEKV_CACHE_NAMESPACE _C_cache_ops
 #endif
-#ifdef STABLEKV_WITH_CUDA
-#define STABLEKV_CUDA_JSON "true"
-#else
-#define STABLEKV_CUDA_JSON "false"
-#endif
-#ifndef STABLEKV_CUDA_ARCHS  // sm_80,sm_90a
-#define STABLEKV_CUDA_ARCHS
-#endif
 
 #define STABLEKV_TEXT_OF_TOKENS(...) #__VA_ARGS__
 #define STABLEKV_TEXT(...) STABLEKV_TEXT_OF_TOKENS(__VA_ARGS__)
 
+namespace {
+
+#ifdef STABLEKV_WITH_CUDA
+const char kCuda[] = "true";
+const char* Archs() { return stablekv::BuiltCudaArchs(); }
+#else
+const char kCuda[] = "false";
+const char* Archs() { return ""; }
+#endif
+
+}  // namespace
+
 // A JSON object, static: nothing to free.
 extern "C" __attribute__((visibility("default"))) const char* stablekv_build_info() {
-  return "{\"torch_target\": \"2.10\", \"torch_headers\": \"" TORCH_VERSION
-         "\", \"cuda\": " STABLEKV_CUDA_JSON
-         ", \"cuda_archs\": \"" STABLEKV_TEXT(STABLEKV_CUDA_ARCHS)
-         "\", \"namespace\": \"" STABLEKV_TEXT(STABLEKV_NAMESPACE)
-         "\", \"cache_namespace\": \"" STABLEKV_TEXT(STABLEKV_CACHE_NAMESPACE) "\"}";
+  static const std::string info =
+      std::string("{\"torch_target\": \"2.10\", \"torch_headers\": \"" TORCH_VERSION "\", \"cuda\": ") +
+      kCuda + ", \"cuda_archs\": \"" + Archs() +
+      "\", \"namespace\": \"" STABLEKV_TEXT(STABLEKV_NAMESPACE)
+      "\", \"cache_namespace\": \"" STABLEKV_TEXT(STABLEKV_CACHE_NAMESPACE) "\"}";
+  return info.c_str();
 }

@@ -7,7 +7,7 @@ load(":cuda_library.bzl", "cuda_library")
 # those of different Bazels wait for each other in //tools/gpu:alone.
 _TAGS = ["requires-gpu", "resources:gpu:1"]
 
-def cuda_test(name, srcs, hdrs = [], deps = [], tags = [], **kwargs):
+def cuda_test(name, srcs, hdrs = [], deps = [], archs = [], tags = [], **kwargs):
     """A test for a GPU: it says why it skips where there is none, and fails under --config=gpu.
 
     Args:
@@ -15,6 +15,7 @@ def cuda_test(name, srcs, hdrs = [], deps = [], tags = [], **kwargs):
       srcs: CUDA sources, one with a main().
       hdrs: headers of the test's own.
       deps: C++ and CUDA libraries.
+      archs: GPU architectures of this test, in place of --//tools/cuda:archs.
       tags: further tags.
       **kwargs: what cc_test takes: size, linkopts, ...
     """
@@ -22,6 +23,7 @@ def cuda_test(name, srcs, hdrs = [], deps = [], tags = [], **kwargs):
         name = name + "_main",
         testonly = True,
         srcs = srcs,
+        archs = archs,
         hdrs = hdrs,
         visibility = ["//visibility:private"],
         deps = deps,

@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <string>
 
+#include "csrc/kernels/common/cuda/launch_error.h"
 #include "csrc/kernels/common/status.h"
 
 namespace stablekv {
@@ -21,9 +21,7 @@ Status LaunchKernel(const char* name, void (*kernel)(Params...), dim3 grid, dim3
   const cudaError_t error = cudaLaunchKernel(reinterpret_cast<const void*>(kernel), grid, block,
                                              pointers, /*sharedMem=*/0, stream);
   if (error == cudaSuccess) return Status();
-  (void)cudaGetLastError();
-  return Status::Error(std::string("launch of CUDA kernel ") + name +
-                       " failed: " + cudaGetErrorString(error));
+  return LaunchError(name, error);
 }
 
 // The grid of a kernel whose CTAs take work items blockIdx.x, blockIdx.x + gridDim.x, ..
