@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 
 from stablekv import _operators
+from stablekv._requirements import MINIMUM_TORCH
 
-MINIMUM_TORCH = (2, 10)
 LIBRARY_NAME = "_C_stable_libtorch.so"
 LIBRARY_VARIABLE = "STABLEKV_LIBRARY"
 

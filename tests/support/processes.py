@@ -29,6 +29,20 @@ def run_python(
     )
 
 
+def run_module(
+    *arguments: str, first: Sequence[str] = (), **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs `python ARGUMENTS`, such as `-m stablekv doctor`, with the same import path."""
+    path = [os.path.abspath(folder) for folder in [*map(str, first), *sys.path] if folder]
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, **variables, "PYTHONPATH": os.pathsep.join(path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
 def check_python(code: str, **more: str | Sequence[str]) -> str:
     """Runs `code`, which must end well and write nothing to stderr; returns what it printed."""
     done = run_python(code, **more)

@@ -1,0 +1,3 @@
+"""What the library needs, readable without torch."""
+
+MINIMUM_TORCH = (2, 10)

@@ -1,0 +1,197 @@
+"""Conclusions that this machine gives no occasion for: GPUs, drivers, checkouts."""
+
+import pathlib
+import subprocess
+
+import pytest
+from stablekv.doctor import architectures, child, devices, report, revision, text, versions
+
+H100 = {"index": 0, "name": "NVIDIA H100", "architecture": "sm_90", "capability": [9, 0]}
+OPERATORS = {"_C::an_operator": {"CPU": True, "CUDA": True, "Meta": True}}
+
+
+def probe(archs="sm_90a", cuda=True, seen=(H100,), operators=OPERATORS):
+    build = {"torch_target": "2.10", "torch_headers": "2.13.0", "cuda": cuda, "cuda_archs": archs}
+    values = {
+        "torch": {"version": "2.11.0+cu130", "cuda": "13.0", "file": "/torch/__init__.py"},
+        "modules": [],
+        "clashes": [],
+        "library": {"path": "/a.so", "build": build | {"namespace": "_C", "cache_namespace": "_D"}},
+        "operators": operators,
+        "cuda": {"driver_cuda": "13.0", "devices": list(seen), "why_none": ""},
+    }
+    return child.Probe(values, {}, "")
+
+
+def report_of(monkeypatch, seen):
+    monkeypatch.setattr(child, "run", lambda modules: seen)
+    return report.make()
+
+
+def test_a_device_and_code_for_it(monkeypatch):
+    found = report_of(monkeypatch, probe())
+    assert found["ok"]
+    assert found["cuda"]["devices"] == [{**H100, "runs": "sm_90a"}]
+    assert "device 0:     NVIDIA H100, sm_90, runs sm_90a" in text.as_text(found)
+
+
+def test_a_device_without_code_for_it(monkeypatch):
+    found = report_of(monkeypatch, probe(archs="sm_100,sm_120"))
+    (problem,) = found["problems"]
+    assert problem.startswith("device 0 (NVIDIA H100) is sm_90, and the library has GPU code for")
+    assert "sm_100, sm_120 alone" in problem
+    assert "runs none of the library's code" in text.as_text(found)
+
+
+def test_a_device_and_a_library_without_cuda(monkeypatch):
+    without = {"_C::an_operator": {"CPU": True, "CUDA": False, "Meta": True}}
+    found = report_of(monkeypatch, probe(archs="", cuda=False, operators=without))
+    assert found["problems"] == [
+        "there is a CUDA device, and this library is built without CUDA: calls on it fail"
+    ]
+
+
+@pytest.mark.parametrize("backend", ["CPU", "CUDA", "Meta"])
+def test_a_kernel_that_is_not_registered(monkeypatch, backend):
+    operators = {"_C::an_operator": OPERATORS["_C::an_operator"] | {backend: False}}
+    found = report_of(monkeypatch, probe(operators=operators))
+    assert found["problems"] == [f"_C::an_operator has no {backend} kernel"]
+
+
+def test_a_process_that_died(monkeypatch):
+    seen = child.read(
+        'noise\n{"stablekv": {"begin": "torch"}}\n'
+        '{"stablekv": {"stage": "torch", "value": {"version": "2.9.0"}}}\n'
+        '{"stablekv": {"begin": "library"}}\n',
+        "was ended by SIGSEGV",
+    )
+    found = report_of(monkeypatch, seen)
+    assert found["torch"]["version"] == "2.9.0"
+    assert found["problems"] == [
+        "the process that imports torch and loads the library was ended by SIGSEGV "
+        "at the stage 'library'"
+    ]
+    assert text.as_text(found).endswith("not well: see above")
+
+
+def _raise(*_):
+    raise RuntimeError("out of order")
+
+
+def test_nothing_that_fails_ends_the_doctor(monkeypatch):
+    for module, name in [
+        (child, "run"),
+        (revision, "find"),
+        (versions, "of_python"),
+        (versions, "of_system"),
+        (versions, "of_package"),
+        (versions, "rivals"),
+        (devices, "driver"),
+    ]:
+        monkeypatch.setattr(module, name, _raise)
+    found = report.make()
+    assert not found["ok"]
+    assert found["problems"] == ["RuntimeError: out of order"]
+    assert found["stablekv"]["source"] == "RuntimeError: out of order"
+    assert text.as_text(found)
+    assert text.as_json(found)
+
+
+def test_a_rival_is_a_note(monkeypatch):
+    monkeypatch.setattr(versions, "of_package", lambda name: "1.2.3")
+    found = report_of(monkeypatch, probe())
+    assert found["ok"]
+    assert any("vllm 1.2.3 is installed" in note for note in found["notes"])
+
+
+@pytest.mark.parametrize(
+    ("words", "version"),
+    [
+        ("NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19", "535.104.05"),
+        (
+            "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release",
+            "580.65.06",
+        ),
+        ("something else", None),
+    ],
+)
+def test_the_version_of_the_driver(monkeypatch, tmp_path, words, version):
+    monkeypatch.setattr(devices, "_DRIVER_FILE", tmp_path / "version")
+    assert devices.driver() is None
+    (tmp_path / "version").write_text(words)
+    assert devices.driver() == version
+
+
+@pytest.mark.parametrize(
+    ("code", "runs", "does_not"),
+    [
+        ("sm_80", [(8, 0), (8, 6), (8, 9)], [(7, 5), (9, 0)]),
+        ("sm_86", [(8, 6), (8, 9)], [(8, 0), (9, 0)]),
+        ("sm_90", [(9, 0)], [(8, 9), (10, 0)]),
+        ("sm_90a", [(9, 0)], [(8, 9), (10, 0)]),
+        ("sm_100", [(10, 0), (10, 3)], [(9, 0), (12, 0)]),
+        ("sm_100a", [(10, 0)], [(10, 3), (12, 0)]),
+        ("sm_100f", [(10, 0), (10, 3)], [(11, 0), (12, 0)]),
+        ("sm_120", [(12, 0), (12, 1)], [(10, 0)]),
+        ("compute_80", [(8, 0), (9, 0), (12, 1)], [(7, 5)]),
+        ("compute_90a", [(9, 0)], [(10, 0)]),
+        ("compute_100f", [(10, 0), (10, 3)], [(12, 0)]),
+        ("nonsense", [], [(9, 0)]),
+    ],
+)
+def test_which_code_runs_where(code, runs, does_not):
+    for capability in runs:
+        assert architectures.runs_on(code, capability), capability
+    for capability in does_not:
+        assert not architectures.runs_on(code, capability), capability
+
+
+def test_the_best_code_for_a_device():
+    release = ["sm_80", "sm_86", "sm_89", "sm_90a", "sm_100", "sm_120", "compute_120"]
+    chosen = {
+        (7, 5): None,
+        (8, 7): "sm_86",
+        (8, 9): "sm_89",
+        (9, 0): "sm_90a",
+        (10, 3): "sm_100",
+        (12, 1): "sm_120",
+        (13, 0): "compute_120",
+    }
+    for capability, code in chosen.items():
+        assert architectures.for_device(release, capability) == code
+    assert architectures.for_device([], (9, 0)) is None
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A git repository with the package in it; every file is committed."""
+    package = tmp_path / "py" / "stablekv"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    who = ["-c", "user.name=A", "-c", "user.email=a@example.com"]
+    for command in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", "x"]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    return package
+
+
+def test_a_revision_by_git(checkout):
+    found = revision.find(checkout)
+    assert len(found["revision"]) == 40
+    assert found["dirty"] is False
+    (checkout / "new.py").touch()
+    assert revision.find(checkout) == {**found, "dirty": True}
+
+
+def test_a_checkout_that_git_cannot_read(tmp_path):
+    package = tmp_path / "py" / "stablekv"
+    package.mkdir(parents=True)
+    (tmp_path / ".git").write_text("nonsense")
+    found = revision.find(package)
+    assert (found["revision"], found["dirty"]) == (None, None)
+    assert found["source"].startswith("git did not say")
+
+
+def test_a_build_without_a_record(tmp_path):
+    found = revision.find(pathlib.Path(tmp_path))
+    assert found["revision"] is None
+    assert "--config=release" in found["source"]
