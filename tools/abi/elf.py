@@ -14,6 +14,7 @@ _SECTION_VERNEED, _SECTION_VERSYM = 0x6FFFFFFE, 0x6FFFFFFF
 _TAG_NEEDED, _TAG_SONAME, _TAG_RPATH, _TAG_RUNPATH = 1, 14, 15, 29
 _BIND_LOCAL, _BIND_WEAK = 0, 2
 _UNDEFINED = 0
+_MACHINES = {62: "x86_64", 183: "aarch64"}
 _VERSION_MASK = 0x7FFF  # the top bit of a symbol's version says "hidden"
 
 
@@ -33,8 +34,12 @@ class Symbol:
 
 @dataclasses.dataclass(frozen=True)
 class SharedLibrary:
-    """What the dynamic section says; `path` entries are DT_RPATH and DT_RUNPATH."""
+    """What the dynamic section says; `path` entries are DT_RPATH and DT_RUNPATH.
 
+    `machine` is as `uname -m` says it.
+    """
+
+    machine: str
     soname: str
     needed: tuple[str, ...]
     paths: tuple[str, ...]
@@ -112,7 +117,9 @@ def _parse(data: bytes) -> SharedLibrary:
         library, version = versions.get(number & _VERSION_MASK, ("", ""))
         symbol = Symbol(_text(strings, name), info >> 4 == _BIND_WEAK, library, version)
         (undefined if section == _UNDEFINED else exported).append(symbol)
+    machine = struct.unpack_from("<H", data, 18)[0]
     return SharedLibrary(
+        machine=_MACHINES.get(machine, f"machine {machine}"),
         soname="".join(texts(_TAG_SONAME)),
         needed=texts(_TAG_NEEDED),
         paths=texts(_TAG_RPATH, _TAG_RUNPATH),

@@ -2,13 +2,13 @@
 
 load("//tools/cc/private:compile_fails_test.bzl", _compile_fails_test = "compile_fails_test")
 load("//tools/cc/private:copts.bzl", "COPTS", "EXTENSION_COPTS", "EXTENSION_LINKOPTS")
-load("//tools/cc/private:copy_file.bzl", _copy_file = "copy_file")
 load("//tools/cc/private:host_toolchain.bzl", _host_toolchain = "host_toolchain")
+load("//tools/cc/private:stripped_library.bzl", _stripped_library = "stripped_library")
 load("//tools/cc/private:version_script.bzl", "version_script")
 
 compile_fails_test = _compile_fails_test
-copy_file = _copy_file
 host_toolchain = _host_toolchain
+stripped_library = _stripped_library
 
 def cc_library(name, copts = [], **kwargs):
     """A C++ library with the house's compiler options; takes what the native rule takes."""
