@@ -39,7 +39,7 @@ def test_a_sound_installation():
     found = diagnosis(code=0)
     assert (found["ok"], found["problems"]) == (True, [])
     assert found["stablekv"]["version"] == stablekv.__version__
-    assert pathlib.Path(found["stablekv"]["folder"]) == PACKAGE.resolve()
+    assert pathlib.Path(found["stablekv"]["folder"]) == PACKAGE
     assert found["python"]["version"] == sys.version.split()[0]
     assert found["torch"]["version"] == torch.__version__
     assert found["torch"]["cuda"] == torch.version.cuda
@@ -61,7 +61,7 @@ def test_a_sound_installation():
 
 def test_the_same_as_text():
     lines = doctor(code=0).splitlines()
-    assert lines[0] == f"stablekv:     {stablekv.__version__}, {PACKAGE.resolve()}"
+    assert lines[0] == f"stablekv:     {stablekv.__version__}, {PACKAGE}"
     assert f"library:      {LIBRARY}" in lines
     rows = [line.split() for line in lines if line.startswith("_C")]
     assert [row[0] for row in rows] == list(_operators.qualified_names())
@@ -133,27 +133,8 @@ def test_another_library_has_the_operators(tmp_path):
     assert found["modules"] == [{"module": "rival", "error": None}]
     (problem,) = found["problems"]
     assert "_C::paged_attention_v1 already registered" in problem
-    text = doctor("--with", "rival", first=[tmp_path], code=1)
-    assert "clashes:      _C::paged_attention_v1" in text.splitlines()
 
 
 def test_a_module_that_is_not_there():
     (problem,) = diagnosis("--with", "no_such_module", code=1)["problems"]
     assert problem.startswith("module no_such_module cannot be imported: ModuleNotFoundError")
-
-
-def test_a_recorded_revision(copied_package):
-    record = {"revision": "0123456789" * 4, "dirty": True}
-    (copied_package / "stablekv" / "_revision.json").write_text(json.dumps(record))
-    found = diagnosis(first=[copied_package], code=0)
-    assert found["stablekv"]["revision"] == record["revision"]
-    assert found["stablekv"]["dirty"] is True
-    text = doctor(first=[copied_package], code=0)
-    assert f"{record['revision']}, with changes that are not committed" in text
-
-
-def test_a_record_that_cannot_be_read_is_no_end(copied_package):
-    (copied_package / "stablekv" / "_revision.json").write_text("{")
-    found = diagnosis(first=[copied_package], code=0)
-    assert found["stablekv"]["revision"] is None
-    assert "JSONDecodeError" in found["stablekv"]["source"]

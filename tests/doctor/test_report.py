@@ -1,5 +1,6 @@
 """Conclusions that this machine gives no occasion for: GPUs, drivers, checkouts."""
 
+import json
 import pathlib
 import subprocess
 
@@ -189,6 +190,34 @@ def test_a_checkout_that_git_cannot_read(tmp_path):
     found = revision.find(package)
     assert (found["revision"], found["dirty"]) == (None, None)
     assert found["source"].startswith("git did not say")
+
+
+def test_a_revision_of_the_build(monkeypatch, tmp_path):
+    record = {"revision": "0123456789" * 4, "dirty": True}
+    (tmp_path / "_revision.json").write_text(json.dumps(record))
+    monkeypatch.setattr(report, "_PACKAGE", tmp_path)
+    found = report_of(monkeypatch, probe())
+    assert found["stablekv"]["revision"] == record["revision"]
+    assert found["stablekv"]["dirty"] is True
+    line = f"{record['revision']}, with changes that are not committed (recorded by the build)"
+    assert f"git revision: {line}" in text.as_text(found)
+
+
+def test_a_record_that_cannot_be_read_is_no_end(monkeypatch, tmp_path):
+    (tmp_path / "_revision.json").write_text("{")
+    monkeypatch.setattr(report, "_PACKAGE", tmp_path)
+    found = report_of(monkeypatch, probe())
+    assert found["ok"]
+    assert found["stablekv"]["revision"] is None
+    assert "JSONDecodeError" in found["stablekv"]["source"]
+
+
+def test_clashes_are_listed(monkeypatch):
+    seen = probe()
+    seen.values["clashes"] = ["_C::an_operator", "_D::another"]
+    assert "clashes:      _C::an_operator, _D::another" in text.as_text(
+        report_of(monkeypatch, seen)
+    )
 
 
 def test_a_build_without_a_record(tmp_path):

@@ -36,9 +36,9 @@ class Environment:
         self._python = folder / "bin" / "python"
         names = {"base": str(folder), "platbase": str(folder)}
         self.site = pathlib.Path(sysconfig.get_path("purelib", "venv", vars=names))
-        self.clean = {
-            k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "STABLEKV_", "TEST"))
-        }
+        ours = ("PYTHON", "PIP_", "STABLEKV_", "TEST")
+        self.clean = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+        self.clean["PIP_CONFIG_FILE"] = os.devnull  # the machine's may name places with wheels
 
     def python(self, *arguments, cwd="/", **variables):
         return subprocess.run(

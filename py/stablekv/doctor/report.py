@@ -10,7 +10,7 @@ from stablekv._requirements import MINIMUM_TORCH
 from stablekv._version import __version__
 from stablekv.doctor import architectures, child, devices, operators, revision, versions
 
-_PACKAGE = pathlib.Path(__file__).resolve().parent.parent
+_PACKAGE = pathlib.Path(__file__).absolute().parent.parent
 
 Report = dict[str, Any]
 
