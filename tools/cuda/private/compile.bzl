@@ -14,7 +14,7 @@ _COPTS = [
 ]
 
 def compile_cuda(ctx, cuda, cc_toolchain, features, compilation_context, archs, source):
-    """Declares the compile of one source and returns its object file.
+    """Declares the compile of one source.
 
     Args:
       ctx: of the rule.
@@ -26,38 +26,46 @@ def compile_cuda(ctx, cuda, cc_toolchain, features, compilation_context, archs, 
       source: the .cu file.
 
     Returns:
-      The object file.
+      The object file, and a file that lists what the compile reads, as `nvcc -M` does; it is made
+      only when somebody asks for it.
     """
     name = source.basename[:-len(".cu")]
-    output = ctx.actions.declare_file("_objs/%s/%s.o" % (ctx.label.name, name))
+    object = ctx.actions.declare_file("_objs/%s/%s.o" % (ctx.label.name, name))
+    headers = ctx.actions.declare_file("_objs/%s/%s.d" % (ctx.label.name, name))
     host_compiler = cc_common.get_tool_for_action(
         action_name = ACTION_NAMES.cpp_compile,
         feature_configuration = features,
     )
-    args = ctx.actions.args()
-    args.add("-ccbin", host_compiler)
-    args.add("-c", source)
-    args.add("-o", output)
-    args.add_all(_COPTS)
-    args.add_all(archs.gencodes, before_each = "-gencode")
-    args.add("-isystem", cuda.include)
-    args.add_all(compilation_context.includes, before_each = "-I", uniquify = True)
-    args.add_all(compilation_context.quote_includes, before_each = "-I", uniquify = True)
-    args.add_all(compilation_context.system_includes, before_each = "-isystem", uniquify = True)
-    args.add_all(compilation_context.defines, format_each = "-D%s")
-    args.add_all(ctx.attr.local_defines, format_each = "-D%s")
-    args.add_all(ctx.attr.copts)
-    ctx.actions.run(
-        arguments = [args],
-        # Nothing of the caller's environment: nvcc would follow CUDA_HOME, NVCC_APPEND_FLAGS, ...
-        env = {"PATH": "/usr/bin:/bin"},
-        executable = cuda.nvcc,
-        inputs = depset(
-            [source, cuda.include],
-            transitive = [compilation_context.headers, cuda.compiler, cc_toolchain.all_files],
-        ),
-        mnemonic = "CudaCompile",
-        outputs = [output],
-        progress_message = "Compiling CUDA %s for %s" % (source.short_path, ",".join(archs.archs)),
+    inputs = depset(
+        [source, cuda.include],
+        transitive = [compilation_context.headers, cuda.compiler, cc_toolchain.all_files],
     )
-    return output
+    for output, mode, mnemonic, message in [
+        (object, ["-c"], "CudaCompile", "Compiling CUDA %s for %s"),
+        (headers, ["-M"], "CudaHeaders", "Listing the headers of CUDA %s for %s"),
+    ]:
+        args = ctx.actions.args()
+        args.add("-ccbin", host_compiler)
+        args.add_all(mode)
+        args.add(source)
+        args.add("-o", output)
+        args.add_all(_COPTS)
+        args.add_all(archs.gencodes, before_each = "-gencode")
+        args.add("-isystem", cuda.include)
+        args.add_all(compilation_context.includes, before_each = "-I", uniquify = True)
+        args.add_all(compilation_context.quote_includes, before_each = "-I", uniquify = True)
+        args.add_all(compilation_context.system_includes, before_each = "-isystem", uniquify = True)
+        args.add_all(compilation_context.defines, format_each = "-D%s")
+        args.add_all(ctx.attr.local_defines, format_each = "-D%s")
+        args.add_all(ctx.attr.copts)
+        ctx.actions.run(
+            arguments = [args],
+            # Nothing of the caller's environment: nvcc would follow CUDA_HOME, NVCC_APPEND_FLAGS, ...
+            env = {"PATH": "/usr/bin:/bin"},
+            executable = cuda.nvcc,
+            inputs = inputs,
+            mnemonic = mnemonic,
+            outputs = [output],
+            progress_message = message % (source.short_path, ",".join(archs.archs)),
+        )
+    return object, headers

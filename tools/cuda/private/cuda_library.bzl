@@ -43,10 +43,11 @@ def _cuda_library_impl(ctx):
     archs = ctx.attr._archs[CudaArchsInfo]
     if ctx.attr.archs:
         archs = parse_archs(ctx.attr.archs, str(ctx.label), cuda)
-    objects = [
+    compiled = [
         compile_cuda(ctx, cuda, cc_toolchain, features, compilation_context, archs, source)
         for source in ctx.files.srcs
     ]
+    objects = [object for object, _ in compiled]
     linking_contexts = [dep[CcInfo].linking_context for dep in ctx.attr.deps]
     linking_contexts.append(cuda.runtime[CcInfo].linking_context)
     outputs = cc_common.create_compilation_outputs(
@@ -71,7 +72,11 @@ def _cuda_library_impl(ctx):
     ]
     return [
         DefaultInfo(files = depset(archives)),
-        OutputGroupInfo(objects = depset(objects)),
+        OutputGroupInfo(
+            # Lists of what the compiles read, for checks.
+            headers = depset([headers for _, headers in compiled]),
+            objects = depset(objects),
+        ),
         CcInfo(compilation_context = compilation_context, linking_context = linking_context),
     ]
 
