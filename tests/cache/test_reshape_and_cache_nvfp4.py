@@ -74,7 +74,7 @@ def test_nan_and_infinity(device):
 @each_device
 @each_layout
 def test_dequantised_values_are_within_the_error_of_the_format(layout, device):
-    """An element is off by an eighth of its own size (half a step) and of a step of its group."""
+    """An element is off by half the largest step, and by the rounding of its group's scale."""
     slots = tuple(range(64))
     case = replace(CASE, slots=slots, spare_tokens=0, layout=layout, k_scale=0.01, v_scale=0.01)
     arguments = nvfp4.arguments_of(case, device)

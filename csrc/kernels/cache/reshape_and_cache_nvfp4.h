@@ -24,7 +24,7 @@ inline constexpr int64_t kNvfp4Group = 16;  // elements that share a scale
 // The keys and their cache, or the values and theirs.
 struct Nvfp4Side {
   const uint16_t* source;       // [num_tokens, num_heads, head_size], `element`
-  uint8_t* cache;               // [num_blocks] pages, see DataAt and ScaleAt
+  uint8_t* cache;               // [num_blocks] pages, see Nvfp4DataAt and Nvfp4ScaleAt
   const float* scale;           // one value
   int64_t source_token_stride;  // elements
   int64_t source_head_stride;   // elements
@@ -32,8 +32,8 @@ struct Nvfp4Side {
 };
 
 // For token i with slot s = slot_mapping[i] >= 0, every head and every group of 16 elements: the
-// group's codes and scale (EncodeNvfp4) go to DataAt and ScaleAt of the page of the slot's block. A
-// negative slot is padding: nothing is read or written for it.
+// group's codes and scale (EncodeNvfp4) go to Nvfp4DataAt and Nvfp4ScaleAt of the page of the
+// slot's block. A negative slot is padding: nothing is read or written for it.
 struct ReshapeAndCacheNvfp4Params {
   Nvfp4Side key;  // its scales are never swizzled
   Nvfp4Side value;
@@ -102,9 +102,10 @@ STABLEKV_HOST_DEVICE inline Nvfp4Codes EncodeNvfp4(const uint16_t* group, Elemen
   codes.scale = FloatToFp8E4M3(inverse * (BitsToFloat(amax) * (1.0f / 6.0f)));
   const float stored = Fp8E4M3ToFloat(codes.scale);
   const float multiplier = stored != 0.0f ? 1.0f / (stored * (1.0f / inverse)) : 0.0f;
-  for (int64_t i = 0; i < kNvfp4Group; ++i) {
-    const uint64_t code = FloatToFp4E2M1(Nvfp4Element(group[i], element) * multiplier);
-    codes.data |= code << (4 * i);
+  for (int64_t i = 0; i < kNvfp4Group; i += 2) {
+    const uint64_t pair = FloatPairToFp4E2M1(Nvfp4Element(group[i], element) * multiplier,
+                                             Nvfp4Element(group[i + 1], element) * multiplier);
+    codes.data |= pair << (4 * i);
   }
   return codes;
 }

@@ -19,5 +19,6 @@ int main() {
   CHECK_EQUAL(FloatToFp4E2M1(-0.0f), 8, "");
   CHECK_EQUAL(FloatToFp4E2M1(NAN), 7, "");
   CHECK_EQUAL(FloatToFp4E2M1(-NAN), 7, "");
+  CHECK_EQUAL(stablekv::FloatPairToFp4E2M1(1.0f, -6.0f), 0xF2, "the first is the low half");
   return stablekv::testing::Finish();
 }

@@ -8,9 +8,11 @@ load(":providers.bzl", "CudaArchsInfo")
 
 _TOOLCHAIN_TYPE = Label("//tools/cuda:toolchain_type")
 
-# `release` is what a published library carries; its last entry also runs on later GPUs.
+# `release` is what a published library carries; its last entry also runs on later GPUs. Code for a
+# family (sm_100f) runs wherever that for its first member (sm_100) does, and may use its fp4
+# instruction.
 NAMED_SETS = {
-    "release": ["sm_80", "sm_86", "sm_89", "sm_90a", "sm_100", "sm_120+ptx"],
+    "release": ["sm_80", "sm_86", "sm_89", "sm_90a", "sm_100f", "sm_120f", "compute_120"],
 }
 
 def _gencodes_of(arch, supported):
