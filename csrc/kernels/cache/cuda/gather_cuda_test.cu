@@ -9,18 +9,13 @@
 #include "csrc/kernels/cache/gather_dequant.h"
 #include "csrc/kernels/cache/gather_rows.h"
 #include "csrc/kernels/cache/gather_upconvert.h"
+#include "csrc/kernels/common/cuda/test_inputs.h"
 #include "csrc/kernels/common/cuda/test_support.h"
 
 namespace stablekv::testing {
 namespace {
 
 constexpr RowStartsArg kStarts{"row_starts", /*may_be_cut=*/false};
-
-std::vector<uint8_t> RandomBytes(int64_t count, Random* random) {
-  std::vector<uint8_t> bytes(count);
-  for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random->Next());
-  return bytes;
-}
 
 // Tables, on the host and on the device, of sequences of a few rows with rows before and after.
 class Tables {

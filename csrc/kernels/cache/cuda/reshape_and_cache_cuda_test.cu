@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "csrc/kernels/cache/reshape_and_cache.h"
+#include "csrc/kernels/common/cuda/test_inputs.h"
 #include "csrc/kernels/common/cuda/test_support.h"
 
 namespace stablekv::testing {
@@ -34,43 +35,12 @@ std::string Describe(const Case& c) {
 constexpr float kKeyScale = 0.0371f;
 constexpr float kValueScale = 3e-3f;
 
-// Elements whose fp8 is another when they are multiplied by 1 / scale: the quotient is halfway
-// between two fp8, and the product just beside.
-std::vector<float> Treacherous(const Case& c, float scale) {
-  std::vector<float> found;
-  if (c.cache == CacheType::kAuto) return found;
-  const std::vector<double> values = PositiveFp8(c.cache);
-  for (size_t i = 0; i + 1 < values.size(); ++i) {
-    const float middle = static_cast<float>((values[i] + values[i + 1]) / 2 * scale);
-    for (const float near : {std::nextafter(middle, 0.0f), middle, std::nextafter(middle, 1e9f)}) {
-      const float x = DecodeElement(c.element, EncodeElement(c.element, near));
-      if (EncodeFp8(c.cache, x / scale) != EncodeFp8(c.cache, x * (1.0f / scale))) {
-        found.push_back(x);
-      }
-    }
-  }
-  return found;
-}
-
-// Elements, some of them special: NaN of both signs, infinities, zeros, subnormals, huge ones and
-// treacherous ones.
 std::vector<uint8_t> MakeSource(const Case& c, int64_t count, float scale, Random* random) {
-  const int64_t bytes = SizeOf(c.element);
-  std::vector<uint8_t> source(count * bytes);
-  std::vector<float> specials = Treacherous(c, scale);
   // Only float32 is fine enough to hit a middle.
-  Expect(c.element != ElementType::kFloat32 || c.cache == CacheType::kAuto || !specials.empty(),
+  Expect(c.element != ElementType::kFloat32 || c.cache == CacheType::kAuto ||
+             !Treacherous(c.element, c.cache, scale).empty(),
          "there are treacherous numbers for scale " + std::to_string(scale));
-  for (const float x : {NAN, -NAN, INFINITY, -INFINITY, 0.0f, -0.0f, 1e-3f, -1e-6f, 6e4f}) {
-    specials.push_back(x);
-  }
-  for (int64_t i = 0; i < count; ++i) {
-    const bool special = random->Below(8) == 0;
-    const int64_t chosen = random->Below(static_cast<int64_t>(specials.size()));
-    const float x = special ? specials[chosen] : random->Normal();
-    SetBits(&source, i, bytes, EncodeElement(c.element, x));
-  }
-  return source;
+  return RandomElements(c.element, c.cache, count, scale, random);
 }
 
 uint32_t Store(const Case& c, uint32_t bits, float scale) {
@@ -121,10 +91,10 @@ void Run(const Case& c) {
       MakeSource(c, c.num_tokens * p.key_token_stride, kKeyScale, &random);
   const std::vector<uint8_t> value =
       MakeSource(c, c.num_tokens * p.value_token_stride, kValueScale, &random);
-  std::vector<uint8_t> key_cache(p.num_blocks * p.key_cache_block_stride * cache_bytes);
-  std::vector<uint8_t> value_cache(p.num_blocks * p.value_cache_block_stride * cache_bytes);
-  for (uint8_t& byte : key_cache) byte = static_cast<uint8_t>(random.Next());
-  for (uint8_t& byte : value_cache) byte = static_cast<uint8_t>(random.Next());
+  std::vector<uint8_t> key_cache =
+      RandomBytes(p.num_blocks * p.key_cache_block_stride * cache_bytes, &random);
+  std::vector<uint8_t> value_cache =
+      RandomBytes(p.num_blocks * p.value_cache_block_stride * cache_bytes, &random);
   const int64_t num_slots = p.num_blocks * p.block_size;
   const std::vector<int64_t> slots = MakeSlots(c, num_slots, &random);
   const std::vector<float> scales = {kKeyScale, kValueScale};

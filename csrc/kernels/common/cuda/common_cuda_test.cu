@@ -1,4 +1,6 @@
-// Number formats on the device against their definitions, and launch errors.
+// Number formats on the device against their definitions, launch errors, and copies to the host.
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -7,6 +9,8 @@
 #include "csrc/kernels/common/cuda/launch.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/common/cuda/test_support.h"
+#include "csrc/kernels/common/fp4.h"
+#include "csrc/kernels/common/host_copy.h"
 
 namespace stablekv::testing {
 namespace {
@@ -26,6 +30,12 @@ template <typename Format>
 __global__ void DecodeKernel(float* out) {
   const uint32_t first = 4 * threadIdx.x;
   Format::DecodeWord(first | (first + 1) << 8 | (first + 2) << 16 | (first + 3) << 24, out + first);
+}
+
+// Each number in the low half, and its neighbour in the high one.
+__global__ void EncodeFp4Kernel(const float* in, uint8_t* pairs, int64_t count) {
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i < count) pairs[i] = FloatPairToFp4E2M1(in[i], in[i + 1 < count ? i + 1 : 0]);
 }
 
 __global__ void NothingKernel() {}
@@ -107,6 +117,72 @@ int TestDecode() {
   return 2;
 }
 
+// The e2m1 code nearest to `x`, by trying all; ties to the even code, saturating, NaN as 6.
+uint32_t EncodeFp4(float x) {
+  const float values[] = {0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f};
+  if (std::isnan(x)) return 7;
+  const double magnitude = std::fmin(std::fabs(static_cast<double>(x)), 6.0);
+  uint32_t best = 0;
+  for (uint32_t code = 1; code < 8; ++code) {
+    const double nearer = std::fabs(magnitude - values[best]) - std::fabs(magnitude - values[code]);
+    if (nearer > 0 || (nearer == 0 && code % 2 == 0)) best = code;
+  }
+  return best | (std::signbit(x) ? 8u : 0u);
+}
+
+// By Blackwell's instruction, where the code has it.
+int TestEncodeFp4() {
+  std::vector<float> numbers = Numbers();
+  for (int eighths = 0; eighths <= 64; ++eighths) {  // all values, all ties, and between
+    const float x = static_cast<float>(eighths) / 8;
+    for (const float near : {x, std::nextafter(x, 0.0f), std::nextafter(x, 9.0f)}) {
+      numbers.push_back(near);
+      numbers.push_back(-near);
+    }
+  }
+  const int64_t count = static_cast<int64_t>(numbers.size());
+  const DeviceBytes in(numbers);
+  const DeviceBytes out(count);
+  const Status status = LaunchKernel<const float*, uint8_t*, int64_t>(
+      "encode_fp4", EncodeFp4Kernel, dim3(static_cast<unsigned>((count + 255) / 256)), dim3(256),
+      nullptr, in.As<float>(), out.As<uint8_t>(), count);
+  Expect(status.ok(), status.message());
+  const std::vector<uint8_t> got = out.Read();
+  for (int64_t i = 0; i < count; ++i) {
+    const float next = numbers[i + 1 < count ? i + 1 : 0];
+    const uint32_t want = EncodeFp4(numbers[i]) | EncodeFp4(next) << 4;
+    Expect(got[i] == want, [&] {
+      return "e2m1 of " + std::to_string(numbers[i]) + " and " + std::to_string(next) + " is " +
+             std::to_string(got[i]) + ", want " + std::to_string(want);
+    });
+  }
+  return 1;
+}
+
+int TestHostCopies() {
+  const std::vector<int64_t> numbers = {3, -1, INT64_MAX};
+  const DeviceBytes device(numbers);
+  HostCopies copies(nullptr);
+  const int64_t* elements = device.As<int64_t>();
+  const Status fetched = copies.Fetch(&elements, 3);
+  Expect(fetched.ok(), fetched.message());
+  Expect(std::equal(numbers.begin(), numbers.end(), elements), "what was on the device");
+
+  cudaStream_t stream = nullptr;
+  Must(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
+  for (const bool want : {false, true}) {
+    if (want) Must(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed), "capture");
+    bool capturing = !want;
+    const Status asked = IsCapturing(stream, &capturing);
+    Expect(asked.ok() && capturing == want, "capturing: " + asked.message());
+  }
+  cudaGraph_t graph = nullptr;
+  Must(cudaStreamEndCapture(stream, &graph), "end of the capture");
+  Must(cudaGraphDestroy(graph), "cudaGraphDestroy");
+  Must(cudaStreamDestroy(stream), "cudaStreamDestroy");
+  return 3;
+}
+
 int TestLaunchErrors() {
   const Status bad = LaunchKernel<>("nothing", NothingKernel, dim3(1), dim3(4096), nullptr);
   Expect(!bad.ok(), "a launch with 4096 threads is refused");
@@ -131,6 +207,7 @@ int TestLaunchErrors() {
 int main() {
   namespace t = stablekv::testing;
   if (!t::HaveDevice("common_cuda_test")) return 0;
-  const int cases = t::TestEncode() + t::TestDecode() + t::TestLaunchErrors();
+  const int cases = t::TestEncode() + t::TestDecode() + t::TestEncodeFp4() + t::TestHostCopies() +
+                    t::TestLaunchErrors();
   return t::Report("common_cuda_test", cases);
 }
