@@ -9,13 +9,6 @@
 #include "csrc/libtorch_unstable/tensor_at.h"
 
 namespace stablekv {
-
-#ifndef STABLEKV_WITH_CUDA
-Status DeviceAddressOf(const void* /*host*/, void** /*address*/) {
-  return Status::Error("this build of stablekv is without CUDA");
-}
-#endif
-
 namespace {
 
 [[noreturn]] void Fail(const std::string& message) {
