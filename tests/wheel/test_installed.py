@@ -22,7 +22,7 @@ PIP = [path for path in sys.path if "/stablekv_pip_wheel/site/pip" in path]
 TESTS = pathlib.Path(__file__).parent.parent.parent
 
 # Bytes of the wheel: without GPU code, and more for each architecture.
-_BASE_BUDGET = 1_500_000
+_BASE_BUDGET = 600_000
 _BUDGET_AN_ARCHITECTURE = 3_000_000
 
 
