@@ -49,6 +49,10 @@ def compile_cuda(ctx, cuda, cc_toolchain, features, compilation_context, archs, 
         args.add_all(mode)
         args.add(source)
         args.add("-o", output)
+
+        # nvcc names what is in an anonymous namespace after the source's absolute path, links followed.
+        # The last word counts; with this one the object is the same wherever the tree lies.
+        args.add(source.short_path, format = "-Xcudafe=--orig_src_path_name=%s")
         args.add_all(_COPTS)
         args.add_all(archs.gencodes, before_each = "-gencode")
         args.add("-isystem", cuda.include)
