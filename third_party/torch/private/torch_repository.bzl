@@ -9,8 +9,16 @@ _STABLE = [
     "torch/csrc/stable",
 ]
 
+def _version_of(text, path):
+    for line in text.split("\n"):
+        name, _, value = line.partition("=")
+        if name.strip() == "__version__":
+            return value.strip().strip("'\"")
+    fail("%s does not say __version__ = '...': not the version.py of a torch wheel" % path)
+
 def _torch_repository_impl(repository_ctx):
     version_file = repository_ctx.path(repository_ctx.attr.torch)
+    version = _version_of(repository_ctx.read(version_file), version_file)
     include = version_file.dirname.get_child("include")
     if not include.exists:
         fail("%s has no include folder beside it: not the torch of a wheel" % version_file)
@@ -20,11 +28,19 @@ def _torch_repository_impl(repository_ctx):
     repository_ctx.symlink("%s/torch/version.h" % include, "stable/torch/version.h")
     repository_ctx.symlink(include, "unstable")
     repository_ctx.symlink(repository_ctx.attr._empty, "empty.c")
-    repository_ctx.symlink(repository_ctx.attr._build, "BUILD.bazel")
+    repository_ctx.template(
+        "BUILD.bazel",
+        repository_ctx.attr._build,
+        {
+            "%{definitions}": str(Label("//third_party/torch:defs.bzl")),
+            "%{version}": version,
+        },
+        executable = False,
+    )
 
 torch_repository = repository_rule(
     implementation = _torch_repository_impl,
-    doc = """Makes `:headeronly`, `:stable` and `:libtorch_unstable` of an installed torch.
+    doc = """Makes `:headeronly`, `:stable`, `:libtorch_unstable` and `:version` of an installed torch.
 
 Only headers are taken from the wheel. What links is a stub that carries the name of torch's
 library: the program's own torch provides the symbols when it loads.""",

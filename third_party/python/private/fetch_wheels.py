@@ -1,0 +1,31 @@
+"""Fetches the wheels of a lock and leaves them packed: the work of `wheels_repository`."""
+
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+
+import fetch
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--lock", type=pathlib.Path, required=True)
+    parser.add_argument("--wheels", type=pathlib.Path, required=True)
+    options = parser.parse_args()
+
+    fetch.read_lock(options.lock)  # refuses what is not pinned by hash
+    command = [*fetch.pip_command(), "download", "--quiet", "--no-input", "--progress-bar=off"]
+    command += ["--disable-pip-version-check", "--require-hashes", "--no-deps"]
+    command += ["--only-binary=:all:", f"--dest={options.wheels}"]
+    wheelhouse = os.environ.get("STABLEKV_WHEELHOUSE")
+    if wheelhouse:
+        command += ["--no-index", f"--find-links={wheelhouse}"]
+    environment = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([*command, f"--requirement={options.lock}"], env=environment)
+    sys.exit(done.returncode)
+
+
+if __name__ == "__main__":
+    main()
