@@ -28,8 +28,16 @@ namespace_defines = rule(
     implementation = _namespace_defines_impl,
     doc = "Defines STABLEKV_NAMESPACE and STABLEKV_CACHE_NAMESPACE for targets that depend on it.",
     attrs = {
-        "cache_namespace": attr.label(mandatory = True, providers = [_NamespaceInfo]),
-        "namespace": attr.label(mandatory = True, providers = [_NamespaceInfo]),
+        "cache_namespace": attr.label(
+            doc = "The namespace of the cache operators.",
+            mandatory = True,
+            providers = [_NamespaceInfo],
+        ),
+        "namespace": attr.label(
+            doc = "The namespace of the attention operators.",
+            mandatory = True,
+            providers = [_NamespaceInfo],
+        ),
     },
     provides = [CcInfo],
 )

@@ -4,24 +4,45 @@ load("//tools/cc/private:compile_fails_test.bzl", _compile_fails_test = "compile
 load("//tools/cc/private:copts.bzl", "COPTS", "EXTENSION_COPTS", "EXTENSION_LINKOPTS")
 load("//tools/cc/private:host_toolchain.bzl", _host_toolchain = "host_toolchain")
 load("//tools/cc/private:stripped_library.bzl", _stripped_library = "stripped_library")
+load("//tools/cc/private:torch_target.bzl", _torch_target = "torch_target")
 load("//tools/cc/private:version_script.bzl", "version_script")
 
 compile_fails_test = _compile_fails_test
 host_toolchain = _host_toolchain
 stripped_library = _stripped_library
+torch_target = _torch_target
 
 def cc_library(name, copts = [], **kwargs):
-    """A C++ library with the house's compiler options; takes what the native rule takes."""
+    """A C++ library with the house's compiler options.
+
+    Args:
+      name: of the target.
+      copts: further compiler options.
+      **kwargs: what the native rule takes.
+    """
 
     # Symbols are hidden, so there is no use in a shared library of each target.
     native.cc_library(name = name, copts = COPTS + copts, linkstatic = True, **kwargs)
 
 def cc_binary(name, copts = [], **kwargs):
-    """A C++ program with the house's compiler options."""
+    """A C++ program with the house's compiler options.
+
+    Args:
+      name: of the target.
+      copts: further compiler options.
+      **kwargs: what the native rule takes.
+    """
     native.cc_binary(name = name, copts = COPTS + copts, **kwargs)
 
 def cc_test(name, copts = [], size = "small", **kwargs):
-    """A C++ test: a program whose exit code is not 0 when a check fails."""
+    """A C++ test: a program whose exit code is not 0 when a check fails.
+
+    Args:
+      name: of the target.
+      copts: further compiler options.
+      size: how long it may take, in Bazel's words.
+      **kwargs: what the native rule takes.
+    """
     native.cc_test(name = name, copts = COPTS + copts, linkstatic = True, size = size, **kwargs)
 
 def cc_shared_extension(

@@ -21,6 +21,11 @@ def _check_host_compiler(ctx, cuda):
             toolchain.host.gcc,
         ) + "Set CC to an older one, take a newer CUDA (--//tools/cuda:version), or none: --config=nocuda.")
 
+def _roots(ctx):
+    """Returns the folders below which the target's repository has its sources and outputs."""
+    root = ctx.label.workspace_root
+    return [root or ".", ctx.bin_dir.path + ("/" + root if root else "")]
+
 def _cuda_library_impl(ctx):
     cuda = ctx.toolchains[_TOOLCHAIN_TYPE].cuda
     if not cuda.enabled:
@@ -36,6 +41,7 @@ def _cuda_library_impl(ctx):
     own = cc_common.create_compilation_context(
         defines = depset(ctx.attr.defines),
         headers = depset(ctx.files.hdrs),
+        quote_includes = depset(_roots(ctx)),
     )
     compilation_context = cc_common.merge_compilation_contexts(
         compilation_contexts = [own] + [dep[CcInfo].compilation_context for dep in ctx.attr.deps],
@@ -80,7 +86,7 @@ def _cuda_library_impl(ctx):
         CcInfo(compilation_context = compilation_context, linking_context = linking_context),
     ]
 
-_cuda_library = rule(
+cuda_library_rule = rule(
     implementation = _cuda_library_impl,
     doc = "Compiles CUDA sources into a static library that any C++ target can depend on.",
     attrs = {
@@ -116,16 +122,44 @@ _cuda_library = rule(
     ] + use_cpp_toolchain(),
 )
 
-def cuda_library(name, target_compatible_with = [], **kwargs):
-    """Compiles CUDA sources; skipped, with whatever needs it, in a build without CUDA.
+def cuda_library(
+        name,
+        srcs = [],
+        hdrs = [],
+        deps = [],
+        archs = [],
+        copts = [],
+        defines = [],
+        local_defines = [],
+        target_compatible_with = [],
+        **kwargs):
+    """Compiles CUDA sources into a static library that any C++ target can depend on.
+
+    In a build without CUDA it is skipped, and whatever needs it. An architecture that the CUDA
+    release does not know is refused, with those that it knows.
 
     Args:
       name: of the target.
+      srcs: CUDA sources (.cu); each is one compile.
+      hdrs: headers (.h, .cuh, .inc) that the sources and dependents include, by path from the root.
+      deps: C++ and CUDA libraries whose headers the sources include.
+      archs: GPU architectures of this target, in place of --//tools/cuda:archs: `sm_90a` (machine
+        code), `compute_100` (PTX), `sm_80+ptx` (both), or the name of a set, `release`.
+      copts: options for nvcc, after the default ones.
+      defines: macros for this target and those that depend on it.
+      local_defines: macros for this target alone.
       target_compatible_with: further constraints.
-      **kwargs: the rule's attributes: srcs, hdrs, deps, copts, defines, local_defines, archs.
+      **kwargs: what every rule takes: visibility, testonly, tags, ...
     """
-    _cuda_library(
+    cuda_library_rule(
         name = name,
+        srcs = srcs,
+        hdrs = hdrs,
+        archs = archs,
+        copts = copts,
+        defines = defines,
+        local_defines = local_defines,
         target_compatible_with = target_compatible_with + NEEDS_CUDA,
+        deps = deps,
         **kwargs
     )

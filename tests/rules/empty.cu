@@ -1,0 +1,1 @@
+// Nothing: targets of this package are refused before a compiler sees it.
