@@ -40,7 +40,12 @@ def test_the_metadata():
     found = archive.fields(WHEEL, "METADATA")
     assert (found["Name"], found["Version"]) == ("stablekv", VERSION)
     assert found["Requires-Python"] == ">=3.10"
-    assert found.get_all("Requires-Dist") == ["torch>=2.10"]
+    assert found.get_all("Requires-Dist") == [
+        "torch>=2.10",
+        'absl-py; extra == "bench"',
+        'matplotlib; extra == "bench"',
+    ]
+    assert found.get_all("Provides-Extra") == ["bench"]
     assert found["License-Expression"] == "Apache-2.0"
     assert found.get_all("License-File") == ["LICENSE"]
     assert b"Apache License" in CONTENTS[f"{INFO}/licenses/LICENSE"]

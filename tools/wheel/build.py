@@ -58,6 +58,7 @@ def _lay_out(root: pathlib.Path) -> None:
         "license_files": [license_file.name],
         "requires_python": _PYTHON.value,
         "requires_dist": list(_REQUIRES.value),
+        "provides_extra": metadata.extras(_REQUIRES.value),
     }
     info = root / f"{_NAME.value}-{version}.dist-info"
     _write(info / "METADATA", metadata.metadata(fields))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import json
 import pathlib
+import re
 from typing import Any
 
 from packaging.metadata import Metadata, RawMetadata
 
 _METADATA_VERSION = "2.4"  # the first with License-Expression
+_EXTRA = re.compile(r"""extra == ["'](.+?)["']""")
 _GENERATOR = "stablekv tools/wheel"
 
 
@@ -34,6 +36,11 @@ def metadata(fields: RawMetadata) -> bytes:
     """
     raw: RawMetadata = {"metadata_version": _METADATA_VERSION, **fields}
     return Metadata.from_raw(raw).as_rfc822().as_bytes()
+
+
+def extras(requires: list[str]) -> list[str]:
+    """The names of the extras that requirements like `a; extra == "b"` are for."""
+    return sorted({name for line in requires for name in _EXTRA.findall(line)})
 
 
 def wheel(tag: str) -> bytes:
