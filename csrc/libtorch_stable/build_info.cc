@@ -1,6 +1,7 @@
 // What was built, readable without torch's dispatcher: ctypes.CDLL(path).stablekv_build_info().
 #include <string>
 
+#include "csrc/libtorch_stable/registered.h"
 #include "csrc/libtorch_stable/target_version.h"
 #ifdef STABLEKV_WITH_CUDA
 #include "csrc/kernels/common/cuda/built_archs.h"
@@ -26,14 +27,19 @@ const char kCuda[] = "false";
 const char* Archs() { return ""; }
 #endif
 
+// In one piece, for py/stablekv/_library_file.py, which reads it without loading the file.
+const char kNamespaces[] = "\"namespace\": \"" STABLEKV_TEXT(
+    STABLEKV_NAMESPACE) "\", \"cache_namespace\": \"" STABLEKV_TEXT(STABLEKV_CACHE_NAMESPACE) "\"";
+
 }  // namespace
 
-// A JSON object, static: nothing to free.
+// A JSON object, static: nothing to free. `registered` is false when torch refused the operators,
+// which are not there then.
 extern "C" __attribute__((visibility("default"))) const char* stablekv_build_info() {
   static const std::string info =
-      std::string("{\"torch_target\": \"2.10\", \"torch_headers\": \"" TORCH_VERSION "\", \"cuda\": ") +
-      kCuda + ", \"cuda_archs\": \"" + Archs() +
-      "\", \"namespace\": \"" STABLEKV_TEXT(STABLEKV_NAMESPACE)
-      "\", \"cache_namespace\": \"" STABLEKV_TEXT(STABLEKV_CACHE_NAMESPACE) "\"}";
+      std::string("{\"torch_target\": \"2.10\", \"torch_headers\": \"" TORCH_VERSION
+                  "\", \"cuda\": ") +
+      kCuda + ", \"cuda_archs\": \"" + Archs() + "\", " + kNamespaces +
+      ", \"registered\": " + (stablekv::Registered::Refused() ? "false" : "true") + "}";
   return info.c_str();
 }

@@ -2,7 +2,7 @@
 #include "csrc/libtorch_stable/library.h"
 #include "csrc/libtorch_stable/ops.h"
 
-// Namespaces that callers already use. A second library with the same operators aborts the process,
+// Namespaces that callers already use. torch refuses a second library with the same operators,
 // so a build that is to live beside one takes other names.
 #ifndef STABLEKV_NAMESPACE
 #define STABLEKV_NAMESPACE _C

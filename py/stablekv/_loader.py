@@ -1,13 +1,14 @@
 """Finds the operator library, looks for what would go wrong, and loads it once in a process.
 
-Registering an operator twice aborts the process inside torch, and a library that does not fit its
-torch fails with a bare symbol name. So everything that can be known is checked before dlopen, and
+torch refuses an operator that is registered twice, and a library that does not fit its torch fails
+with a bare symbol name. So everything that can be known is checked before dlopen, and
 every failure is an ImportError in words.
 """
 
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import re
 from pathlib import Path
@@ -15,10 +16,10 @@ from pathlib import Path
 import torch
 
 from stablekv import _operators
+from stablekv._library_file import LIBRARY_NAME, LIBRARY_VARIABLE, find_library
 from stablekv._requirements import MINIMUM_TORCH
 
-LIBRARY_NAME = "_C_stable_libtorch.so"
-LIBRARY_VARIABLE = "STABLEKV_LIBRARY"
+__all__ = ["LIBRARY_NAME", "LIBRARY_VARIABLE", "MINIMUM_TORCH", "find_library", "load"]
 
 
 def load() -> Path:
@@ -33,6 +34,9 @@ def load() -> Path:
     if not _is_loaded(path):
         check_operator_names(registered_operators(), path)
         _open(path)
+    if _was_refused(path):
+        # It is loaded, by somebody who did not look first, and the operators are another's.
+        check_operator_names(registered_operators(), path)
     missing = sorted(set(_operators.qualified_names()) - set(registered_operators()))
     if missing:
         raise ImportError(
@@ -56,24 +60,6 @@ def check_torch_version(version: str) -> None:
         )
 
 
-def find_library() -> Path:
-    """The library that STABLEKV_LIBRARY names, or else the one beside this package.
-
-    Raises:
-        ImportError: there is no such file.
-    """
-    chosen = os.environ.get(LIBRARY_VARIABLE)
-    path = Path(chosen) if chosen else Path(__file__).with_name(LIBRARY_NAME)
-    if path.is_file():
-        return path.resolve()
-    if chosen:
-        raise ImportError(f"stablekv: {LIBRARY_VARIABLE} names {chosen}, which is not a file")
-    raise ImportError(
-        f"stablekv: {path} is missing: this is a source tree without its built library; run it "
-        f"through Bazel, install the wheel, or set {LIBRARY_VARIABLE} to a built {LIBRARY_NAME}"
-    )
-
-
 def registered_operators() -> list[str]:
     """Those of our operators' names that this process has already, as `namespace::name`."""
     ours = _operators.qualified_names()
@@ -89,9 +75,9 @@ def check_operator_names(registered: list[str], path: Path) -> None:
     if registered:
         raise ImportError(
             f"stablekv: cannot load {path}: {', '.join(registered)} already registered in this "
-            "process, by vLLM or by another copy of stablekv, and torch aborts when an operator "
-            "is defined twice. Import only one of them in a process, or build stablekv with "
-            "namespaces of its own",
+            "process, by vLLM or by another copy of stablekv, and torch does not take an operator "
+            "twice. Import only one of them in a process, or build stablekv with namespaces of "
+            "its own (--//csrc:namespace, --//csrc:cache_namespace)",
             path=str(path),
         )
 
@@ -107,6 +93,15 @@ def _is_loaded(path: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def _was_refused(path: Path) -> bool:
+    """Whether torch refused the operators of the library, which is loaded."""
+    function = getattr(ctypes.CDLL(str(path)), "stablekv_build_info", None)
+    if function is None:
+        return False  # a stranger's library: its operators will be found missing
+    function.restype = ctypes.c_char_p
+    return not json.loads(function())["registered"]
 
 
 def _open(path: Path) -> None:

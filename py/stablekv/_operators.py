@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-ATTENTION_NAMESPACE = "_C"
-CACHE_NAMESPACE = "_C_cache_ops"
+from stablekv import _library_file
+
+ATTENTION_NAMESPACE, CACHE_NAMESPACE = _library_file.namespaces()
 
 # What the library defines, by namespace.
 OPERATORS: dict[str, tuple[str, ...]] = {

@@ -194,9 +194,11 @@ def test_build_info_is_true():
         "cuda",
         "cuda_archs",
         "namespace",
+        "registered",
         "torch_headers",
         "torch_target",
     ]
+    assert info["registered"] is True
     assert info["torch_target"] == ".".join(map(str, stablekv._loader.MINIMUM_TORCH))
     for name in ["paged_attention_v1", "paged_attention_v2"]:
         name = f"{info['namespace']}::{name}"

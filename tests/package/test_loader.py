@@ -6,7 +6,7 @@ import shutil
 import pytest
 import stablekv
 import torch
-from stablekv import _library, _loader, _operators
+from stablekv import _library, _library_file, _loader, _operators
 
 from tests.support.processes import check_python
 
@@ -146,7 +146,7 @@ def test_torch_versions_that_will_not(version):
 
 def test_the_library_is_looked_for_beside_the_package(monkeypatch, tmp_path):
     monkeypatch.delenv("STABLEKV_LIBRARY", raising=False)
-    monkeypatch.setattr(_loader, "__file__", str(tmp_path / "_loader.py"))
+    monkeypatch.setattr(_library_file, "__file__", str(tmp_path / "_library_file.py"))
     with pytest.raises(ImportError, match=r"_C_stable_libtorch\.so is missing: .*STABLEKV_LIBRARY"):
         _loader.find_library()
     beside = tmp_path / "_C_stable_libtorch.so"
