@@ -2,6 +2,7 @@
 
 from stablekv import _library
 
+from tests.support.operators import OPERATORS
 from tests.support.processes import check_python
 
 
@@ -35,3 +36,27 @@ def test_an_error_is_an_exception_and_leaves_the_process_well():
     assert lines[0].startswith(
         "RuntimeError paged_attention_v1: query must be float32, float16 or bfloat16, got int8"
     )
+
+
+def test_every_operator_refuses_without_noise():
+    """One bad call of each: one exception each, and no line of torch's or of a backtrace."""
+    printed = check_python(
+        """
+        from tests.support import contract
+        from tests.support.operators import OPERATORS
+        for operator in OPERATORS:
+            variant = contract.VARIANTS[0]
+            arguments = operator.build(variant, "cpu")
+            next(contract.refusals(operator, variant)).change(arguments)
+            try:
+                operator.call(**arguments)
+            except RuntimeError as error:
+                print(repr(str(error)))
+        """,
+        STABLEKV_LIBRARY=str(_library.PATH),
+    )
+    lines = printed.splitlines()
+    assert len(lines) == len(OPERATORS)
+    for operator, line in zip(OPERATORS, lines, strict=True):
+        assert line.startswith(f"'{operator}: "), line
+        assert "\\n" not in line, line

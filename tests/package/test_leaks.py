@@ -11,6 +11,7 @@ from stablekv import _library
 from tests.support import attention, cache
 from tests.support.attention import AttentionCase
 from tests.support.cache import CacheCase
+from tests.support.operators import OPERATORS
 
 _LEAST_LEAK = 48  # bytes a call of the leak that this looks for
 
@@ -33,10 +34,30 @@ def _check_flat(call, calls):
     assert grown < calls * _LEAST_LEAK / 4, f"{grown} bytes more after {calls} calls"
 
 
-def test_reshape_and_cache():
+def _overload(operator):
+    return getattr(getattr(torch.ops, operator.namespace), operator.name).default
+
+
+def _takes_text(operator):
+    return any(str(argument.type) == "str" for argument in _overload(operator)._schema.arguments)
+
+
+def test_a_million_calls():
     arguments = cache.arguments_of(CacheCase(slots=(3,), kv_cache_dtype="fp8_e4m3"), "cpu")
     values = tuple(arguments.values())
-    _check_flat(lambda: _library.reshape_and_cache(*values), 300_000)
+    _check_flat(lambda: _library.reshape_and_cache(*values), 1_000_000)
+
+
+@pytest.mark.parametrize("operator", [*filter(_takes_text, OPERATORS)], ids=str)
+def test_every_operator_with_a_text(operator):
+    overload, values = _overload(operator), tuple(operator.build_empty("cpu").values())
+    _check_flat(lambda: overload(*values), 60_000)
+
+
+def test_a_leak_is_seen():
+    kept = []
+    with pytest.raises(AssertionError, match="bytes more after 60000 calls"):
+        _check_flat(lambda: kept.append(bytearray(_LEAST_LEAK)), 60_000)
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
