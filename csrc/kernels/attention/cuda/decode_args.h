@@ -38,10 +38,6 @@ constexpr int MaxHeadsPerTile(int64_t head_size) { return head_size <= 128 ? 8 :
 template <typename Format>
 Status LaunchDecode(const DecodeArgs& args, CudaStream stream);
 
-// Combines v2's partitions into params.out.
-Status LaunchReduce(const PagedAttentionParams& params, const PagedAttentionScratch& scratch,
-                    int64_t num_partitions, CudaStream stream);
-
 }  // namespace stablekv
 
 #endif  // STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_DECODE_ARGS_H_

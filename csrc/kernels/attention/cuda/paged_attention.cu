@@ -4,6 +4,8 @@
 #include <string>
 
 #include "csrc/kernels/attention/cuda/decode_args.h"
+#include "csrc/kernels/attention/cuda/mma/mma_attention.h"
+#include "csrc/kernels/attention/cuda/reduce.h"
 #include "csrc/kernels/attention/paged_attention.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 
@@ -49,18 +51,20 @@ Status LaunchForCache(const DecodeArgs& args, CudaStream stream) {
   return Status::Error("paged attention on CUDA: unknown element or cache type");
 }
 
-// `args` comes with its partitions set; the rest follows from params.
-Status LaunchForParams(DecodeArgs args, CudaStream stream) {
-  const PagedAttentionParams& params = args.params;
-  args.num_work_items = 0;
-  if (params.num_seqs == 0 || params.num_heads == 0 || args.num_partitions == 0) return Status();
-  const auto* block_size =
-      std::find(std::begin(kBlockSizes), std::end(kBlockSizes), params.block_size);
-  if (block_size == std::end(kBlockSizes)) {
-    return Status::Error("paged attention on CUDA: no kernel for block_size " +
-                         std::to_string(params.block_size));
+Status CheckBlockSize(const PagedAttentionParams& params) {
+  if (std::find(std::begin(kBlockSizes), std::end(kBlockSizes), params.block_size) !=
+      std::end(kBlockSizes)) {
+    return Status();
   }
-  args.block_shift = 3 + static_cast<int>(block_size - std::begin(kBlockSizes));
+  return Status::Error("paged attention on CUDA: no kernel for block_size " +
+                       std::to_string(params.block_size));
+}
+
+// The kernel for all that MmaCovers() refuses. `args` comes with its partitions set; the rest
+// follows from params.
+Status LaunchGeneral(DecodeArgs args, CudaStream stream) {
+  const PagedAttentionParams& params = args.params;
+  while ((int64_t{1} << args.block_shift) < params.block_size) ++args.block_shift;
   SetTiles(params, &args);
   args.num_work_items =
       params.num_seqs * args.num_partitions * params.num_kv_heads * args.num_tiles;
@@ -76,23 +80,38 @@ Status LaunchForParams(DecodeArgs args, CudaStream stream) {
 }  // namespace
 
 Status PagedAttentionV1Cuda(const PagedAttentionParams& params, CudaStream stream) {
+  if (params.num_seqs == 0 || params.num_heads == 0) return Status();
+  STABLEKV_RETURN_IF_ERROR(CheckBlockSize(params));
+  MmaDevice device;
+  STABLEKV_RETURN_IF_ERROR(MmaDevice::OfCurrent(&device));
+  if (MmaCovers(params, device)) {
+    return LaunchMmaAttention(params, nullptr, MmaPlanFor(params, nullptr, device), stream);
+  }
   DecodeArgs args = {};
   args.params = params;
   args.num_partitions = 1;
   args.partition_size = params.max_seq_len;
-  return LaunchForParams(args, stream);
+  return LaunchGeneral(args, stream);
 }
 
 Status PagedAttentionV2Cuda(const PagedAttentionParams& params,
                             const PagedAttentionScratch& scratch, CudaStream stream) {
+  if (params.num_seqs == 0 || params.num_heads == 0) return Status();
+  STABLEKV_RETURN_IF_ERROR(CheckBlockSize(params));
+  MmaDevice device;
+  STABLEKV_RETURN_IF_ERROR(MmaDevice::OfCurrent(&device));
+  if (MmaCovers(params, device)) {
+    return LaunchMmaAttention(params, &scratch, MmaPlanFor(params, &scratch, device), stream);
+  }
   DecodeArgs args = {};
   args.params = params;
   args.scratch = scratch;
   args.partitioned = true;
   args.num_partitions = CeilDivide(params.max_seq_len, kPartitionSize);
   args.partition_size = kPartitionSize;
-  STABLEKV_RETURN_IF_ERROR(LaunchForParams(args, stream));
-  return LaunchReduce(params, scratch, args.num_partitions, stream);
+  if (args.num_partitions > 0) STABLEKV_RETURN_IF_ERROR(LaunchGeneral(args, stream));
+  return LaunchReduce(
+      {params, scratch, args.num_partitions, kPartitionSize, /*singles_are_done=*/false}, stream);
 }
 
 }  // namespace stablekv

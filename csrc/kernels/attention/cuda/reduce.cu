@@ -1,109 +1,131 @@
-// The second kernel of paged_attention_v2: combines the partitions of each head.
+// The second kernel of paged_attention_v2: combines the splits of each head.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 
-#include "csrc/kernels/attention/cuda/decode_args.h"
+#include "csrc/kernels/attention/cuda/reduce.h"
 #include "csrc/kernels/attention/cuda/softmax_state.cuh"
 #include "csrc/kernels/common/cuda/launch.h"
+#include "csrc/kernels/common/cuda/launch_config.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
+#include "csrc/kernels/common/cuda/overlap.cuh"
 
 namespace stablekv {
 namespace {
 
 constexpr int kThreads = 128;
-constexpr int kWarps = kThreads / 32;
 constexpr int kElementsPerThread = 2;  // of the head: the largest has 256
+constexpr int kBatch = 8;              // splits that are fetched at once
 
-// Largest logit of the partitions, in all threads.
-__device__ float MaxOfPartitions(const float* max_logits, int64_t count, float (&shared)[kWarps]) {
+// What a thread has of its elements, relative to the largest logit so far.
+struct RunningOut {
   float max = -INFINITY;
-  for (int64_t i = threadIdx.x; i < count; i += kThreads) max = fmaxf(max, max_logits[i]);
-  max = WarpMax(max);
-  if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = max;
-  __syncthreads();
-  max = shared[0];
-  for (int w = 1; w < kWarps; ++w) max = fmaxf(max, shared[w]);
-  return max;
-}
+  float sum = 0.0f;
+  float out[kElementsPerThread] = {};
 
-// One CTA a head. Partitions are added in order, so that the result does not depend on timing.
+  // Adds `count` splits, in order; those after it are ignored, whatever they hold.
+  __device__ __forceinline__ void Add(int count, const float (&max_logits)[kBatch],
+                                      const float (&exp_sums)[kBatch],
+                                      const float (&parts)[kBatch][kElementsPerThread]) {
+    float new_max = max;
+#pragma unroll
+    for (int i = 0; i < kBatch; ++i) {
+      if (i < count) new_max = fmaxf(new_max, max_logits[i]);
+    }
+    const float base = SoftmaxBase(new_max);
+    const float factor = expf(max - base);
+    max = new_max;
+    sum *= factor;
+#pragma unroll
+    for (int e = 0; e < kElementsPerThread; ++e) out[e] *= factor;
+#pragma unroll
+    for (int i = 0; i < kBatch; ++i) {
+      if (i >= count) continue;
+      const float weight = exp_sums[i] * expf(max_logits[i] - base);
+      sum += weight;
+#pragma unroll
+      for (int e = 0; e < kElementsPerThread; ++e) out[e] += weight * parts[i][e];
+    }
+  }
+};
+
+// One CTA a head. Splits are added in order, so that the result does not depend on timing.
 template <typename Format>
-__global__ void __launch_bounds__(kThreads)
-    ReduceKernel(const __grid_constant__ PagedAttentionParams params,
-                 const __grid_constant__ PagedAttentionScratch scratch, int64_t num_partitions) {
+__global__ void __launch_bounds__(kThreads) ReduceKernel(const __grid_constant__ ReduceArgs args) {
   using Bits = typename Format::Bits;
-  __shared__ float warp_max[kWarps];
-  __shared__ float weights[kThreads];
+  const PagedAttentionParams& params = args.params;
   const int head_size = static_cast<int>(params.head_size);
+  WaitForEarlierKernels();
+  LetNextKernelStart();
   const int64_t num_items = params.num_seqs * params.num_heads;
   for (int64_t item = blockIdx.x; item < num_items; item += gridDim.x) {
     const int64_t sequence = item / params.num_heads;
     const int64_t head = item % params.num_heads;
     const int64_t length =
         max(int64_t{0}, min(static_cast<int64_t>(params.seq_lens[sequence]), params.max_seq_len));
-    // Later partitions have no tokens and were not written.
-    const int64_t count = (length + kPartitionSize - 1) / kPartitionSize;
-    const float* max_logits = scratch.max_logits + item * num_partitions;
-    const float* exp_sums = scratch.exp_sums + item * num_partitions;
+    // Later rows have no tokens and were not written.
+    const int64_t count = (length + args.split_tokens - 1) / args.split_tokens;
+    if (args.singles_are_done && count <= 1) continue;
+    const float* max_logits = args.scratch.max_logits + item * args.num_partitions;
+    const float* exp_sums = args.scratch.exp_sums + item * args.num_partitions;
     const Bits* parts =
-        static_cast<const Bits*>(scratch.tmp_out) + item * num_partitions * head_size;
-    const float base = SoftmaxBase(MaxOfPartitions(max_logits, count, warp_max));
+        static_cast<const Bits*>(args.scratch.tmp_out) + item * args.num_partitions * head_size;
 
-    float sum = 0.0f;
-    float out[kElementsPerThread] = {};
-    for (int64_t first = 0; first < count; first += kThreads) {
-      const int batch = static_cast<int>(min(count - first, static_cast<int64_t>(kThreads)));
-      if (threadIdx.x < batch) {
-        const int64_t i = first + threadIdx.x;
-        weights[threadIdx.x] = exp_sums[i] * expf(max_logits[i] - base);
-      }
-      __syncthreads();
-      for (int i = 0; i < batch; ++i) {
-        const float weight = weights[i];
-        sum += weight;
+    RunningOut running;
+    for (int64_t first = 0; first < count; first += kBatch) {
+      const int batch = static_cast<int>(min(count - first, static_cast<int64_t>(kBatch)));
+      float batch_max[kBatch];
+      float batch_sum[kBatch];
+      float batch_parts[kBatch][kElementsPerThread];
+#pragma unroll
+      for (int i = 0; i < kBatch; ++i) {
+        if (i >= batch) continue;
+        batch_max[i] = max_logits[first + i];
+        batch_sum[i] = exp_sums[first + i];
 #pragma unroll
         for (int e = 0; e < kElementsPerThread; ++e) {
           const int element = e * kThreads + threadIdx.x;
-          if (element < head_size) {
-            out[e] += weight * Decode<Format>(parts[(first + i) * head_size + element]);
-          }
+          batch_parts[i][e] =
+              element < head_size ? Decode<Format>(parts[(first + i) * head_size + element]) : 0.0f;
         }
       }
-      __syncthreads();
+      running.Add(batch, batch_max, batch_sum, batch_parts);
     }
     Bits* target = static_cast<Bits*>(params.out) + sequence * params.out_seq_stride +
                    head * params.out_head_stride;
 #pragma unroll
     for (int e = 0; e < kElementsPerThread; ++e) {
       const int element = e * kThreads + threadIdx.x;
-      if (element < head_size) target[element] = Format::Encode(sum == 0.0f ? 0.0f : out[e] / sum);
+      if (element < head_size) {
+        target[element] = Format::Encode(running.sum == 0.0f ? 0.0f : running.out[e] / running.sum);
+      }
     }
-    __syncthreads();  // warp_max is read
   }
 }
 
 template <ElementType kElement>
-Status Launch(const PagedAttentionParams& params, const PagedAttentionScratch& scratch,
-              int64_t num_partitions, CudaStream stream) {
-  return LaunchKernel<PagedAttentionParams, PagedAttentionScratch, int64_t>(
-      "paged_attention_v2_reduce", ReduceKernel<ElementFormat<kElement>>,
-      GridFor(params.num_seqs * params.num_heads), dim3(kThreads), stream, params, scratch,
-      num_partitions);
+Status Launch(const ReduceArgs& args, CudaStream stream) {
+  static KernelLimits limits;
+  LaunchConfig config;
+  config.grid = GridFor(args.params.num_seqs * args.params.num_heads);
+  config.block = dim3(kThreads);
+  config.overlap_earlier = true;
+  return LaunchKernel<ReduceArgs>("paged_attention_v2_reduce",
+                                  ReduceKernel<ElementFormat<kElement>>, config, &limits, stream,
+                                  args);
 }
 
 }  // namespace
 
-Status LaunchReduce(const PagedAttentionParams& params, const PagedAttentionScratch& scratch,
-                    int64_t num_partitions, CudaStream stream) {
-  if (params.num_seqs == 0 || params.num_heads == 0) return Status();
-  switch (params.element) {
+Status LaunchReduce(const ReduceArgs& args, CudaStream stream) {
+  if (args.params.num_seqs == 0 || args.params.num_heads == 0) return Status();
+  switch (args.params.element) {
     case ElementType::kFloat32:
-      return Launch<ElementType::kFloat32>(params, scratch, num_partitions, stream);
+      return Launch<ElementType::kFloat32>(args, stream);
     case ElementType::kFloat16:
-      return Launch<ElementType::kFloat16>(params, scratch, num_partitions, stream);
+      return Launch<ElementType::kFloat16>(args, stream);
     case ElementType::kBFloat16:
-      return Launch<ElementType::kBFloat16>(params, scratch, num_partitions, stream);
+      return Launch<ElementType::kBFloat16>(args, stream);
   }
   return Status::Error("paged attention on CUDA: unknown element type");
 }

@@ -1,0 +1,99 @@
+// Copies from global to shared memory that run on while the warp computes: the bulk copies of sm_90
+// and later, which signal a barrier in shared memory, and the 16-byte copies of sm_80.
+#ifndef STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_MMA_ASYNC_COPY_CUH_
+#define STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_MMA_ASYNC_COPY_CUH_
+
+#include <cstdint>
+
+#include "csrc/kernels/attention/cuda/mma/mma_ops.cuh"
+
+namespace stablekv {
+
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+inline constexpr bool kBulkCopies = true;
+#else
+inline constexpr bool kBulkCopies = false;
+#endif
+
+// ---- Bulk copies and their barriers
+// --------------------------------------------------------------
+
+// A barrier that one thread arrives at in each phase.
+__device__ __forceinline__ void InitBarrier(uint64_t* barrier) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(SharedAddress(barrier)) : "memory");
+#endif
+}
+
+// Makes InitBarrier, and stores to shared memory, visible to bulk copies that follow.
+__device__ __forceinline__ void FenceBulkCopies() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;" ::: "memory");
+#endif
+}
+
+// The phase ends once `bytes` bytes have come.
+__device__ __forceinline__ void ExpectBytes(uint64_t* barrier, uint32_t bytes) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile(
+      "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(SharedAddress(barrier)),
+      "r"(bytes)
+      : "memory");
+#endif
+}
+
+// Both addresses and `bytes` are multiples of 16.
+__device__ __forceinline__ void BulkCopy(uint32_t target, const void* source, uint32_t bytes,
+                                         uint64_t* barrier) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
+          "r"(target),
+      "l"(source), "r"(bytes), "r"(SharedAddress(barrier))
+      : "memory");
+#endif
+}
+
+// Returns when the phase of parity `phase` has ended.
+__device__ __forceinline__ void WaitForBytes(uint64_t* barrier, uint32_t phase) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  uint32_t done = 0;
+  while (done == 0) {
+    asm volatile(
+        "{\n.reg .pred p;\n"
+        "mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n"
+        "selp.u32 %0, 1, 0, p;\n}"
+        : "=r"(done)
+        : "r"(SharedAddress(barrier)), "r"(phase)
+        : "memory");
+  }
+#endif
+}
+
+// ---- 16-byte copies
+// ------------------------------------------------------------------------------
+
+__device__ __forceinline__ void CopyChunk(uint32_t target, const void* source) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(target), "l"(source) : "memory");
+#endif
+}
+
+// Ends a group of copies, possibly an empty one.
+__device__ __forceinline__ void EndChunks() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+
+// Returns when all but the `kLater` last groups of this thread's copies are there.
+template <int kLater>
+__device__ __forceinline__ void WaitForChunks() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.wait_group %0;" ::"n"(kLater) : "memory");
+#endif
+}
+
+}  // namespace stablekv
+
+#endif  // STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_MMA_ASYNC_COPY_CUH_

@@ -1,0 +1,38 @@
+// What the tensor-core decode kernel is launched with.
+#ifndef STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_MMA_MMA_ARGS_H_
+#define STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_MMA_MMA_ARGS_H_
+
+#include <cstdint>
+
+#include "csrc/kernels/attention/cuda/mma/split_plan.h"
+#include "csrc/kernels/attention/paged_attention.h"
+
+namespace stablekv {
+
+// A work item is (sequence, split of its tokens, kv head, tile of the query heads that share the kv
+// head); a cluster of `plan.cluster_size` CTAs takes one. Items are numbered with the tile running
+// fastest, so that clusters that read the same keys and values are neighbours.
+struct MmaDecodeArgs {
+  PagedAttentionParams params;
+  PagedAttentionScratch scratch;  // not read when plan.num_splits is 1
+  SplitPlan plan;
+  int64_t num_partitions;  // rows of a head in the scratch
+  int group_size;          // query heads of a kv head
+  int num_tiles;           // of a group
+  int heads_per_tile;      // of all tiles but the last
+  int block_shift;         // block_size == 1 << block_shift
+};
+
+// Columns of the tensor core's products, one for each query head of a tile.
+inline constexpr int kMmaHeads = 8;
+
+// Splits begin at multiples of this many tokens, the most that a warp takes at a time.
+inline constexpr int kMmaMostStepTokens = 64;
+
+// Launches the kernel for the head size of `args` and caches of numbers in `Format`.
+template <typename Format>
+Status LaunchMmaDecode(const MmaDecodeArgs& args, CudaStream stream);
+
+}  // namespace stablekv
+
+#endif  // STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_MMA_MMA_ARGS_H_

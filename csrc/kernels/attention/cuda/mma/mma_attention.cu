@@ -1,0 +1,104 @@
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+#include <limits>
+#include <string>
+
+#include "csrc/kernels/attention/cuda/mma/mma_args.h"
+#include "csrc/kernels/attention/cuda/mma/mma_attention.h"
+#include "csrc/kernels/attention/cuda/reduce.h"
+#include "csrc/kernels/common/cuda/number_format.cuh"
+
+namespace stablekv {
+namespace {
+
+constexpr int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Whether every block of a head begins at a multiple of 16 bytes.
+bool BlocksAreAligned(const void* cache, int64_t block_stride, int64_t head_stride, int64_t bytes) {
+  return reinterpret_cast<uintptr_t>(cache) % 16 == 0 && block_stride * bytes % 16 == 0 &&
+         head_stride * bytes % 16 == 0;
+}
+
+// Tiles of query heads of a kv head.
+int64_t TilesOf(const PagedAttentionParams& params) {
+  return CeilDivide(params.num_heads / params.num_kv_heads, kMmaHeads);
+}
+
+Status LaunchForCache(const MmaDecodeArgs& args, CudaStream stream) {
+  switch (args.params.cache) {
+    case CacheType::kFp8E4M3:
+      return LaunchMmaDecode<Fp8E4M3Format>(args, stream);
+    case CacheType::kFp8E5M2:
+      return LaunchMmaDecode<Fp8E5M2Format>(args, stream);
+    case CacheType::kAuto:
+      break;
+  }
+  return args.params.element == ElementType::kFloat16
+             ? LaunchMmaDecode<Float16Format>(args, stream)
+             : LaunchMmaDecode<BFloat16Format>(args, stream);
+}
+
+}  // namespace
+
+Status MmaDevice::OfCurrent(MmaDevice* device) {
+  int id = 0;
+  cudaError_t error = cudaGetDevice(&id);
+  if (error == cudaSuccess) {
+    error = cudaDeviceGetAttribute(&device->processors, cudaDevAttrMultiProcessorCount, id);
+  }
+  if (error == cudaSuccess) {
+    error = cudaDeviceGetAttribute(&device->major, cudaDevAttrComputeCapabilityMajor, id);
+  }
+  if (error == cudaSuccess) return Status();
+  (void)cudaGetLastError();
+  return Status::Error(std::string("paged attention on CUDA: no current device: ") +
+                       cudaGetErrorString(error));
+}
+
+bool MmaCovers(const PagedAttentionParams& params, const MmaDevice& device) {
+  const int64_t bytes = SizeOf(params.cache, params.element);
+  // A load of fp8 values takes 16 tokens of a block.
+  const bool block_fits = bytes * params.block_size >= 16;
+  const int64_t most_ctas = params.num_seqs * params.num_kv_heads * TilesOf(params) *
+                            CeilDivide(params.max_seq_len + 1, kPartitionSize) * 16;
+  return device.major >= 8 && params.element != ElementType::kFloat32 && block_fits &&
+         !params.block_sparse.active() && params.head_size * bytes % 16 == 0 &&
+         BlocksAreAligned(params.key_cache, params.key_cache_block_stride,
+                          params.key_cache_head_stride, bytes) &&
+         BlocksAreAligned(params.value_cache, params.value_cache_block_stride,
+                          params.value_cache_head_stride, bytes) &&
+         most_ctas <= std::numeric_limits<int32_t>::max();
+}
+
+SplitPlan MmaPlanFor(const PagedAttentionParams& params, const PagedAttentionScratch* scratch,
+                     const MmaDevice& device) {
+  SplitWork work = {};
+  work.items = params.num_seqs * params.num_kv_heads * TilesOf(params);
+  work.max_seq_len = params.max_seq_len;
+  work.bytes_per_token = 2 * params.head_size * SizeOf(params.cache, params.element);
+  work.has_scratch = scratch != nullptr;
+  work.num_processors = device.processors;
+  work.has_clusters = device.major >= 9;
+  return PlanSplits(work);
+}
+
+Status LaunchMmaAttention(const PagedAttentionParams& params, const PagedAttentionScratch* scratch,
+                          const SplitPlan& plan, CudaStream stream) {
+  MmaDecodeArgs args = {};
+  args.params = params;
+  if (scratch != nullptr) args.scratch = *scratch;
+  args.plan = plan;
+  args.num_partitions = CeilDivide(params.max_seq_len, kPartitionSize);
+  args.group_size = static_cast<int>(params.num_heads / params.num_kv_heads);
+  args.num_tiles = static_cast<int>(TilesOf(params));
+  args.heads_per_tile = static_cast<int>(CeilDivide(args.group_size, args.num_tiles));
+  while ((int64_t{1} << args.block_shift) < params.block_size) ++args.block_shift;
+  STABLEKV_RETURN_IF_ERROR(LaunchForCache(args, stream));
+  if (plan.num_splits == 1) return Status();
+  return LaunchReduce({params, *scratch, args.num_partitions, plan.split_tokens,
+                       /*singles_are_done=*/true},
+                      stream);
+}
+
+}  // namespace stablekv

@@ -1,0 +1,32 @@
+// Paged attention on tensor cores: when it can be used, and its launch.
+#ifndef STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_MMA_MMA_ATTENTION_H_
+#define STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_MMA_MMA_ATTENTION_H_
+
+#include "csrc/kernels/attention/cuda/mma/split_plan.h"
+#include "csrc/kernels/attention/paged_attention.h"
+
+namespace stablekv {
+
+// What the choice of a kernel and its plan need to know of the current device.
+struct MmaDevice {
+  int processors;  // multiprocessors
+  int major;       // compute capability
+
+  static Status OfCurrent(MmaDevice* device);
+};
+
+// Whether the tensor-core kernel takes `params`. Of the listed head and block sizes it takes 16-bit
+// queries, caches whose blocks are aligned to 16 bytes, and attention to all tokens.
+bool MmaCovers(const PagedAttentionParams& params, const MmaDevice& device);
+
+// `scratch` is null for v1.
+SplitPlan MmaPlanFor(const PagedAttentionParams& params, const PagedAttentionScratch* scratch,
+                     const MmaDevice& device);
+
+// Launches the kernel, and the reduction if the plan has several splits. MmaCovers(params).
+Status LaunchMmaAttention(const PagedAttentionParams& params, const PagedAttentionScratch* scratch,
+                          const SplitPlan& plan, CudaStream stream);
+
+}  // namespace stablekv
+
+#endif  // STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_MMA_MMA_ATTENTION_H_

@@ -1,0 +1,99 @@
+// The tensor-core decode kernel: a warp reads the keys and values of its tokens once for all query
+// heads of a tile.
+#ifndef STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_MMA_MMA_KERNEL_CUH_
+#define STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_MMA_MMA_KERNEL_CUH_
+
+#include <cstdint>
+
+#include "csrc/kernels/attention/cuda/mma/mma_epilogue.cuh"
+#include "csrc/kernels/attention/cuda/mma/mma_item.cuh"
+#include "csrc/kernels/attention/cuda/mma/mma_query.cuh"
+#include "csrc/kernels/attention/cuda/mma/mma_scores.cuh"
+#include "csrc/kernels/attention/cuda/mma/mma_shape.cuh"
+#include "csrc/kernels/attention/cuda/mma/mma_values.cuh"
+#include "csrc/kernels/attention/cuda/mma/tile_loader.cuh"
+#include "csrc/kernels/common/cuda/overlap.cuh"
+
+namespace stablekv {
+
+// Takes in the warp's tokens.
+template <typename Shape>
+__device__ __forceinline__ void WalkTokens(const MmaDecodeArgs& args, const ItemTokens& tokens,
+                                           const WarpSteps& steps, const LogitScale& scale,
+                                           const MmaQuery<Shape>& query, int lane,
+                                           TileLoader<Shape>& loader, MmaSoftmax<Shape>& softmax,
+                                           MmaSums<Shape>& sums) {
+#pragma unroll 1
+  for (int step = 0; step < steps.count; ++step) {
+    ScoreTiles<Shape> scores;
+    const uint32_t keys = loader.Wait();
+    const uint64_t attended = loader.Attended();
+    ScoreKeys<Shape>(keys, args.block_shift, query, lane, scores);
+    loader.Release();
+
+    const float distance = static_cast<float>(
+        tokens.length - 1 -
+        (static_cast<int64_t>(steps.first + step * steps.stride) << Shape::kLogStepTokens));
+    WeightTiles<Shape> weights;
+    float factors[2];
+    const bool rescale = softmax.Update(scale, attended, distance, lane, scores, weights, factors);
+    if (rescale) sums.Scale(factors);
+
+    const uint32_t values = loader.Wait();
+    if (attended != Shape::kAllAttended) {
+      ClearUnattended<Shape>(values, args.block_shift, attended, lane);
+    }
+    sums.Add(values, args.block_shift, weights, lane);
+    loader.Release();
+  }
+}
+
+template <typename Format, int kHeadSize>
+__global__ void __launch_bounds__(MmaShape<Format, kHeadSize>::kThreads,
+                                  MmaShape<Format, kHeadSize>::kResidentCtas)
+    MmaDecodeKernel(const __grid_constant__ MmaDecodeArgs args) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  using Shape = MmaShape<Format, kHeadSize>;
+  extern __shared__ __align__(128) uint8_t memory[];
+  auto& shared = *reinterpret_cast<typename Shape::Shared*>(memory);
+  const int warp = threadIdx.x / 32;
+  const int lane = threadIdx.x % 32;
+  TileLoader<Shape>::InitRing(warp, lane, shared);
+  WaitForEarlierKernels();
+  LetNextKernelStart();
+
+  const unsigned cluster_size = static_cast<unsigned>(args.plan.cluster_size);
+  const MmaItem item(args, blockIdx.x / cluster_size);
+  const int rank = static_cast<int>(blockIdx.x % cluster_size);
+  // Everything that is fetched first is fetched at once.
+  WarpSteps steps = WarpSteps::Of<Shape>(args, item, rank * Shape::kWarps + warp);
+  TileLoader<Shape> loader(args, item, warp, lane, shared);
+  loader.Prefetch(steps);
+  const int seq_len = args.params.seq_lens[item.sequence];
+  MmaQuery<Shape> query;
+  query.Fetch(args.params, item, lane);
+  const float key_scale = Shape::kScaled ? *args.params.k_scale : 1.0f;
+  const float value_scale = Shape::kScaled ? *args.params.v_scale : 1.0f;
+
+  const ItemTokens tokens(args, item, seq_len);
+  if (item.split != 0 && tokens.begin >= tokens.length) return;
+  steps.SetCount<Shape>(tokens);
+  loader.Start(steps, tokens.end);
+  MmaSoftmax<Shape> softmax;
+  MmaSums<Shape> sums;
+  sums.Clear();
+  if (steps.count > 0) {
+    query.Convert(args.params.element);
+    const LogitScale scale(args.params, item, key_scale, query.unscale, lane);
+    WalkTokens<Shape>(args, tokens, steps, scale, query, lane, loader, softmax, sums);
+  }
+
+  softmax.Finish();
+  PublishWarp<Shape>(softmax, sums, warp, lane, shared);
+  WriteItem<Shape>(args, item, tokens, rank, value_scale, shared);
+#endif
+}
+
+}  // namespace stablekv
+
+#endif  // STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_MMA_MMA_KERNEL_CUH_

@@ -1,0 +1,71 @@
+// Compile-time shape of the tensor-core decode kernel: its warps and its shared memory.
+#ifndef STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_MMA_MMA_SHAPE_CUH_
+#define STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_MMA_MMA_SHAPE_CUH_
+
+#include <cstdint>
+
+#include "csrc/kernels/attention/cuda/mma/mma_args.h"
+#include "csrc/kernels/attention/cuda/mma/mma_format.cuh"
+
+namespace stablekv {
+
+// A tile is the keys, or the values, of one head for one step of tokens: the blocks that hold them,
+// one after the other, each as it lies in the cache. Every warp has a ring of tiles of its own.
+template <typename Format_, int kHeadSize_>
+struct MmaShape {
+  using Format = Format_;
+  using Bits = typename Format::Bits;
+  using Traits = MmaFormat<Format>;
+  using Operand = typename Traits::Operand;
+  static constexpr int kHeadSize = kHeadSize_;
+  static constexpr int kElementBytes = static_cast<int>(sizeof(Bits));
+  static constexpr bool kScaled = kElementBytes == 1;
+
+  // The scores take 16 elements of the head a product, the values 16 elements of it as rows.
+  static constexpr int kHeadSteps = (kHeadSize + 15) / 16;
+  static constexpr int kChunks = kHeadSize * kElementBytes / 16;  // 16 bytes of a key
+
+  // Tokens that a warp takes at a time, a step; block sizes divide it. What a step costs whatever
+  // its size weighs less in a longer one.
+  static constexpr int kStepTokens = kHeadSize * kElementBytes <= 128 ? 64 : 32;
+  static constexpr int kRowTiles = kStepTokens / 16;
+  static constexpr int kLogStepTokens = kStepTokens == 64 ? 6 : 5;
+
+  static constexpr uint64_t kAllAttended = ~uint64_t{0} >> (64 - kStepTokens);
+
+  static constexpr int kTileBytes = kStepTokens * kHeadSize * kElementBytes;
+#ifndef STABLEKV_MMA_WARPS
+#define STABLEKV_MMA_WARPS 4
+#endif
+  static constexpr int kWarps = kTileBytes <= 8192 ? STABLEKV_MMA_WARPS : 2;
+  static constexpr int kThreads = 32 * kWarps;
+
+  // Two CTAs fit on a multiprocessor, so that one loads while the other starts or ends.
+  static constexpr int kResidentCtas = kTileBytes <= 8192 ? 8 / STABLEKV_MMA_WARPS : 2;
+  static constexpr int kRingBytes = 2 * 96 * 1024 / kResidentCtas;
+  static constexpr int kFittingTiles = kRingBytes / (kWarps * kTileBytes);
+  static constexpr int kTiles = kFittingTiles < 8 ? kFittingTiles : 8;
+  static_assert(kTiles >= 3);
+
+  // A warp's sums, in the place of its ring: rows are padded so that a warp's stores fall on all
+  // banks.
+  static constexpr int kSumPitch = kHeadSize + 4;
+  static_assert(kMmaHeads * kSumPitch * 4 <= kTiles * kTileBytes);
+
+  struct Shared {
+    alignas(128) uint8_t tiles[kWarps][kTiles][kTileBytes];
+    uint64_t arrived[kWarps][kTiles];   // barriers: the tile's bytes are there
+    uint64_t attended[kWarps][kTiles];  // of a tile of keys: a bit for each of its tokens
+    float max[kWarps][kMmaHeads];
+    float sum[kWarps][kMmaHeads];
+    float cta_max[kMmaHeads];
+    float cta_sum[kMmaHeads];
+
+    __device__ __forceinline__ float (*Sums(int warp))
+        [kSumPitch] { return reinterpret_cast<float (*)[kSumPitch]>(tiles[warp]); }
+  };
+};
+
+}  // namespace stablekv
+
+#endif  // STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_MMA_MMA_SHAPE_CUH_

@@ -1,0 +1,116 @@
+// Weighted sums of values on the tensor core.
+#ifndef STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_MMA_MMA_VALUES_CUH_
+#define STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_MMA_MMA_VALUES_CUH_
+
+#include <cstdint>
+
+#include "csrc/kernels/attention/cuda/mma/async_copy.cuh"
+#include "csrc/kernels/attention/cuda/mma/mma_scores.cuh"
+#include "csrc/kernels/attention/cuda/mma/mma_shape.cuh"
+
+namespace stablekv {
+
+// Zeroes the values of tokens that are not attended to: a weight of 0 does not silence a NaN.
+template <typename Shape>
+__device__ void ClearUnattended(uint32_t values, int block_shift, uint64_t attended, int lane) {
+  constexpr int kPerWord = 4 / Shape::kElementBytes;
+  const int words_per_row = (1 << block_shift) / kPerWord;
+  // Rows of all blocks follow each other: row r is element r % kHeadSize of block r / kHeadSize.
+  const int words = Shape::kTileBytes / 4;
+  for (int i = lane; i < words; i += 32) {
+    const int row = i / words_per_row;
+    const int token =
+        (row / Shape::kHeadSize << block_shift) + (i & (words_per_row - 1)) * kPerWord;
+    uint32_t kept = 0;
+#pragma unroll
+    for (int e = 0; e < kPerWord; ++e) {
+      constexpr uint32_t kOnes = Shape::kElementBytes == 1 ? 0xffu : 0xffffu;
+      if (attended >> (token + e) & 1) kept |= kOnes << (8 * Shape::kElementBytes * e);
+    }
+    if (kept == 0xffffffffu) continue;
+    asm volatile(
+        "{\n.reg .b32 word;\nld.shared.b32 word, [%0];\nand.b32 word, word, %1;\n"
+        "st.shared.b32 [%0], word;\n}" ::"r"(values + 4 * i),
+        "r"(kept)
+        : "memory");
+  }
+  FenceBulkCopies();  // before the tile's place is filled anew
+  __syncwarp();
+}
+
+// The part of the output that comes from the tokens a warp has seen. Lane (g, t) holds elements
+// 16 * step + g and + g + 8 of heads 2t and 2t + 1: [step][2 * (element / 8 % 2) + head % 2].
+template <typename Shape>
+struct MmaSums {
+  float sums[Shape::kHeadSteps][4];
+
+  __device__ __forceinline__ void Clear() {
+#pragma unroll
+    for (int step = 0; step < Shape::kHeadSteps; ++step) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) sums[step][i] = 0.0f;
+    }
+  }
+
+  __device__ __forceinline__ void Scale(const float (&factors)[2]) {
+#pragma unroll
+    for (int step = 0; step < Shape::kHeadSteps; ++step) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) sums[step][i] *= factors[i % 2];
+    }
+  }
+
+  // Adds the tile of values at `values`.
+  __device__ __forceinline__ void Add(uint32_t values, int block_shift,
+                                      const WeightTiles<Shape>& weights, int lane) {
+    using Traits = typename Shape::Traits;
+    const int row_bytes = Shape::kElementBytes << block_shift;  // an element over a block's tokens
+    // A load takes 16 bytes of tokens of 8 elements, four times: lanes 8 to 15 and 24 to 31 name
+    // the upper 8 of 16 elements, lanes 16 to 31 the next tokens.
+    constexpr int kTokensPerRow = 16 / Shape::kElementBytes;
+    constexpr int kLoads = Shape::kRowTiles * Shape::kElementBytes / 2;
+    const int element = lane % 16;
+    uint32_t rows[kLoads];
+#pragma unroll
+    for (int load = 0; load < kLoads; ++load) {
+      const int token = (2 * load + lane / 16) * kTokensPerRow;
+      const int block = token >> block_shift;
+      const int offset = token & ((1 << block_shift) - 1);
+      rows[load] =
+          values + (block * Shape::kHeadSize + element) * row_bytes + offset * Shape::kElementBytes;
+    }
+#pragma unroll
+    for (int step = 0; step < Shape::kHeadSteps; ++step) {
+      // Elements past the head's end are other ones, whose sums nobody reads.
+      const bool cut = 16 * step + 16 > Shape::kHeadSize;
+      const uint32_t ahead = 16 * step * row_bytes - (cut && element >= 8 ? 8 * row_bytes : 0);
+#pragma unroll
+      for (int load = 0; load < kLoads; ++load) {
+        uint32_t a[4];
+        LoadMatrices(rows[load] + ahead, a);
+        if constexpr (Shape::kElementBytes == 2) {
+          AddBoth(step, load, weights, a[0], a[1], a[2], a[3]);
+        } else {
+#pragma unroll
+          for (int half = 0; half < 2; ++half) {
+            AddBoth(step, 2 * load + half, weights, Traits::WidenLow(a[2 * half]),
+                    Traits::WidenLow(a[2 * half + 1]), Traits::WidenHigh(a[2 * half]),
+                    Traits::WidenHigh(a[2 * half + 1]));
+          }
+        }
+      }
+    }
+  }
+
+ private:
+  __device__ __forceinline__ void AddBoth(int step, int tile, const WeightTiles<Shape>& weights,
+                                          uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3) {
+    using Product = Mma<typename Shape::Operand>;
+    Product::Add(sums[step], a0, a1, a2, a3, weights.high[tile]);
+    Product::Add(sums[step], a0, a1, a2, a3, weights.low[tile]);
+  }
+};
+
+}  // namespace stablekv
+
+#endif  // STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_MMA_MMA_VALUES_CUH_

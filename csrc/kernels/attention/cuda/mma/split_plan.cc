@@ -1,0 +1,74 @@
+#include "csrc/kernels/attention/cuda/mma/split_plan.h"
+
+#include <algorithm>
+
+#include "csrc/kernels/attention/cuda/mma/mma_args.h"
+#include "csrc/kernels/attention/paged_attention.h"
+
+namespace stablekv {
+namespace {
+
+// Tokens that give each warp of a CTA a step.
+constexpr int64_t kCtaTokens = 128;
+
+// Of keys and values for one CTA: less is read in the time that a second kernel takes.
+constexpr int64_t kBytesWorthAReduction = 256 << 10;
+
+constexpr int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// A CTA on each multiprocessor is enough to read at full speed, and every further one costs its
+// start and its end: the largest cluster that does not ask for more. Clusters of 16 find few places
+// to run, they pay for few items only.
+int ClusterSizeFor(const SplitWork& work) {
+  if (!work.has_clusters) return 1;
+  int size = 1;
+  while (size < 8 && 2 * size * work.items <= work.num_processors &&
+         size * kCtaTokens < work.max_seq_len) {
+    size *= 2;
+  }
+  if (size == 8 && 32 * work.items <= work.num_processors && size * kCtaTokens < work.max_seq_len) {
+    size = 16;
+  }
+  return size;
+}
+
+void SetSplits(const SplitWork& work, int64_t split_tokens, SplitPlan* plan) {
+  plan->split_tokens = CeilDivide(split_tokens, kPartitionSize) * kPartitionSize;
+  plan->num_splits =
+      static_cast<int>(std::max<int64_t>(CeilDivide(work.max_seq_len, plan->split_tokens), 1));
+}
+
+}  // namespace
+
+SplitPlan PlanSplits(const SplitWork& work) {
+  SplitPlan plan = {};
+  plan.cluster_size = ClusterSizeFor(work);
+  plan.num_splits = 1;
+  plan.split_tokens =
+      std::max<int64_t>(CeilDivide(work.max_seq_len, kMmaMostStepTokens), 1) * kMmaMostStepTokens;
+  const int64_t ctas = work.items * plan.cluster_size;
+  const int64_t cta_bytes = work.max_seq_len / plan.cluster_size * work.bytes_per_token;
+  const bool full = 2 * ctas > work.num_processors;
+  const bool half_full = 4 * ctas > work.num_processors;
+  if (!work.has_scratch) {
+    // Clusters of 4 and 8 that fill all multiprocessors fit badly among them; with enough to do,
+    // more and larger ones even that out.
+    if (plan.cluster_size >= 4 && full && cta_bytes >= 4 * kBytesWorthAReduction) {
+      plan.cluster_size = 16;
+    }
+    return plan;
+  }
+  if (plan.cluster_size >= 4 && full) {
+    // The same, with a reduction as the way out.
+    if (2 * cta_bytes < kBytesWorthAReduction) return plan;
+    plan.cluster_size = 2;
+    SetSplits(work, CeilDivide(work.max_seq_len, work.num_processors / (2 * work.items)), &plan);
+  } else if (!half_full) {
+    // Even the largest cluster leaves most multiprocessors idle.
+    if (cta_bytes < kBytesWorthAReduction) return plan;
+    SetSplits(work, CeilDivide(work.max_seq_len, CeilDivide(work.num_processors, 2 * ctas)), &plan);
+  }
+  return plan;
+}
+
+}  // namespace stablekv

@@ -1,0 +1,32 @@
+// How the tokens of a sequence are split among clusters and CTAs.
+#ifndef STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_MMA_SPLIT_PLAN_H_
+#define STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_MMA_SPLIT_PLAN_H_
+
+#include <cstdint>
+
+namespace stablekv {
+
+// A sequence is cut into splits of `split_tokens` tokens, its last one shorter. Each is the work of
+// one cluster of CTAs, which share it evenly and combine their results through distributed shared
+// memory. The results of several splits meet in the scratch of paged_attention_v2.
+struct SplitPlan {
+  int cluster_size;      // CTAs: 1, 2, 4, 8 or 16
+  int num_splits;        // of the longest sequence
+  int64_t split_tokens;  // a multiple of kMmaMostStepTokens; of kPartitionSize if there are several
+};
+
+// What a plan is made for.
+struct SplitWork {
+  int64_t items;            // sequences * kv heads * tiles of query heads
+  int64_t max_seq_len;      // tokens
+  int64_t bytes_per_token;  // of keys and values of one kv head
+  bool has_scratch;         // more than one split is possible
+  int num_processors;       // multiprocessors of the device
+  bool has_clusters;        // sm_90 and later
+};
+
+SplitPlan PlanSplits(const SplitWork& work);
+
+}  // namespace stablekv
+
+#endif  // STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_MMA_SPLIT_PLAN_H_

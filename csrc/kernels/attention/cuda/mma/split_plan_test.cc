@@ -1,0 +1,87 @@
+// Plans are valid for any work, and what they were measured to be for some.
+#include "csrc/kernels/attention/cuda/mma/split_plan.h"
+
+#include "csrc/kernels/attention/cuda/mma/mma_args.h"
+#include "csrc/kernels/attention/paged_attention.h"
+#include "csrc/kernels/common/testing.h"
+
+namespace stablekv {
+namespace {
+
+constexpr int kProcessors = 132;
+
+SplitWork Work(int64_t num_seqs, int64_t kv_heads, int64_t max_seq_len, bool has_scratch) {
+  SplitWork work = {};
+  work.items = num_seqs * kv_heads;
+  work.max_seq_len = max_seq_len;
+  work.bytes_per_token = 512;
+  work.has_scratch = has_scratch;
+  work.num_processors = kProcessors;
+  work.has_clusters = true;
+  return work;
+}
+
+void TestValid() {
+  for (const bool has_clusters : {false, true}) {
+    for (const bool has_scratch : {false, true}) {
+      for (const int64_t seqs : {1, 2, 3, 7, 16, 33, 64, 100, 257, 5000, 70000}) {
+        for (const int64_t heads : {1, 2, 8, 32}) {
+          for (const int64_t tokens : {0, 1, 63, 64, 65, 511, 512, 513, 4096, 16384, 1000000}) {
+            SplitWork work = Work(seqs, heads, tokens, has_scratch);
+            work.has_clusters = has_clusters;
+            const SplitPlan plan = PlanSplits(work);
+            const auto what = [&](const char* rule) {
+              return std::string(rule) + ": " + std::to_string(seqs) + " x " +
+                     std::to_string(heads) + " x " + std::to_string(tokens);
+            };
+            const int c = plan.cluster_size;
+            CHECK_THAT(c == 1 || c == 2 || c == 4 || c == 8 || c == 16, what("cluster size"));
+            CHECK_THAT(has_clusters || c == 1, what("no clusters"));
+            CHECK_THAT(plan.split_tokens > 0 && plan.split_tokens % kMmaMostStepTokens == 0,
+                       what("split_tokens"));
+            CHECK_THAT(plan.num_splits >= 1 && plan.num_splits * plan.split_tokens >= tokens,
+                       what("covers"));
+            CHECK_THAT(has_scratch || plan.num_splits == 1, what("no scratch"));
+            // A row of the scratch for each split.
+            const int64_t partitions = (tokens + kPartitionSize - 1) / kPartitionSize;
+            CHECK_THAT(plan.num_splits == 1 || plan.num_splits <= partitions, what("rows"));
+            CHECK_THAT(plan.num_splits == 1 || plan.split_tokens % kPartitionSize == 0,
+                       what("whole partitions"));
+          }
+        }
+      }
+    }
+  }
+}
+
+void Expect(const SplitWork& work, int cluster_size, int num_splits) {
+  const SplitPlan plan = PlanSplits(work);
+  CHECK_THAT(plan.cluster_size == cluster_size && plan.num_splits == num_splits,
+             work.items << " items of " << work.max_seq_len << ": clusters of " << plan.cluster_size
+                        << ", " << plan.num_splits << " splits");
+}
+
+// The best of those tried on an H100; see docs/performance.md.
+void TestMeasured() {
+  Expect(Work(1, 1, 512, true), 4, 1);
+  Expect(Work(1, 1, 4096, true), 16, 1);
+  Expect(Work(1, 8, 4096, true), 8, 1);
+  Expect(Work(1, 8, 16384, true), 8, 1);
+  Expect(Work(1, 32, 512, true), 4, 1);
+  Expect(Work(1, 32, 16384, true), 2, 2);
+  Expect(Work(1, 32, 16384, false), 16, 1);
+  Expect(Work(16, 1, 16384, true), 2, 4);
+  Expect(Work(16, 8, 512, true), 1, 1);
+  Expect(Work(64, 1, 4096, false), 2, 1);
+  Expect(Work(64, 8, 16384, true), 1, 1);
+  Expect(Work(256, 8, 16384, true), 1, 1);
+}
+
+}  // namespace
+}  // namespace stablekv
+
+int main() {
+  stablekv::TestValid();
+  stablekv::TestMeasured();
+  return stablekv::testing::Finish();
+}

@@ -1,0 +1,25 @@
+// The second kernel of paged_attention_v2.
+#ifndef STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_REDUCE_H_
+#define STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_REDUCE_H_
+
+#include <cstdint>
+
+#include "csrc/kernels/attention/paged_attention.h"
+
+namespace stablekv {
+
+// What the reduction of v2 goes by.
+struct ReduceArgs {
+  PagedAttentionParams params;
+  PagedAttentionScratch scratch;
+  int64_t num_partitions;  // rows of a head in the scratch
+  int64_t split_tokens;    // row i is of the tokens from i * split_tokens on
+  bool singles_are_done;   // sequences of one split are in params.out already
+};
+
+// Combines the rows of the scratch into params.out.
+Status LaunchReduce(const ReduceArgs& args, CudaStream stream);
+
+}  // namespace stablekv
+
+#endif  // STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_REDUCE_H_
