@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "csrc/kernels/cache/cuda/reshape_and_cache_pages.h"
 #include "csrc/kernels/cache/reshape_and_cache.h"
 #include "csrc/kernels/common/cuda/launch.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
@@ -215,6 +216,7 @@ Status LaunchForCache(const TileArgs& args, CudaStream stream) {
 }  // namespace
 
 Status ReshapeAndCacheCuda(const ReshapeAndCacheParams& params, CudaStream stream) {
+  if (PagesCover(params)) return LaunchPages(params, stream);
   TileArgs args = {};
   args.params = params;
   args.num_slots = params.num_blocks * params.block_size;

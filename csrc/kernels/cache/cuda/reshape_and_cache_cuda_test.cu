@@ -22,6 +22,7 @@ struct Case {
   int64_t misalign;  // elements that every tensor is off 16-byte alignment
   int64_t padding;   // elements between heads and between tokens, and in the caches
   bool consecutive;  // slots, as in a prompt
+  bool aligned;      // the first of them begins a block, and few are skipped
 };
 
 std::string Describe(const Case& c) {
@@ -29,7 +30,7 @@ std::string Describe(const Case& c) {
          " H" + std::to_string(c.num_heads) + " D" + std::to_string(c.head_size) + " bs" +
          std::to_string(c.block_size) + " x" + std::to_string(c.x) + " off" +
          std::to_string(c.misalign) + " pad" + std::to_string(c.padding) +
-         (c.consecutive ? " prompt" : "");
+         (c.consecutive ? " prompt" : "") + (c.aligned ? " aligned" : "");
 }
 
 constexpr float kKeyScale = 0.0371f;
@@ -57,8 +58,8 @@ std::vector<int64_t> MakeSlots(const Case& c, int64_t num_slots, Random* random)
   }
   std::vector<int64_t> slots(c.num_tokens);
   for (int64_t i = 0; i < c.num_tokens; ++i) {
-    slots[i] = free[i + 1];  // not block-aligned when consecutive
-    if (i % 7 == 3) slots[i] = -1;
+    slots[i] = free[c.aligned ? i : i + 1];
+    if (i % 7 == 3 && !c.aligned) slots[i] = -1;
     if (i % 31 == 30) slots[i] = num_slots;
     if (i % 37 == 36) slots[i] = INT64_MAX;
   }
@@ -146,9 +147,10 @@ std::vector<Case> Cases() {
   for (const ElementType element : kElements) {
     for (const CacheType cache : kCaches) {
       const auto add = [&](int64_t tokens, int64_t heads, int64_t head_size, int64_t block_size,
-                           int64_t x, int64_t misalign, int64_t padding, bool consecutive) {
+                           int64_t x, int64_t misalign, int64_t padding, bool consecutive,
+                           bool aligned = false) {
         cases.push_back({element, cache, tokens, heads, head_size, block_size, x, misalign, padding,
-                         consecutive});
+                         consecutive, aligned});
       };
       add(0, 2, 64, 16, 0, 0, 0, false);
       add(1, 1, 32, 8, 0, 0, 0, false);
@@ -162,6 +164,11 @@ std::vector<Case> Cases() {
       add(37, 2, 120, 5, 8, 0, 0, false);  // x of its own, odd block size
       add(37, 3, 46, 16, 2, 0, 0, true);
       add(9, 2, 7, 3, 1, 3, 5, false);
+      // Whole groups of slots, at every block size, some broken by a token to skip.
+      for (const int64_t block_size : {8, 16, 32, 24}) {
+        add(150, 3, 128, block_size, 0, 0, 0, true, true);
+        add(70, 2, 176, block_size, 0, 0, 8, true, true);
+      }
     }
   }
   return cases;

@@ -1,0 +1,62 @@
+// Division by a scale that many numbers share, for numbers that become fp8, two at a time.
+#ifndef STABLEKV_CSRC_KERNELS_CACHE_CUDA_FAST_QUOTIENT_CUH_
+#define STABLEKV_CSRC_KERNELS_CACHE_CUDA_FAST_QUOTIENT_CUH_
+
+#include <cmath>
+#include <cstdint>
+#include <type_traits>
+
+#include "csrc/kernels/common/cuda/number_format.cuh"
+
+namespace stablekv {
+
+// Not inlined: it is for odd scales alone, and long.
+static __device__ __noinline__ float PlainQuotient(float x, float scale) { return x / scale; }
+
+// x / scale as fp8 sees it: the quotient rounded to nearest wherever that decides a bit of the fp8.
+// A division costs many instructions; with the reciprocal at hand two corrections by FMA give the
+// same quotient (Markstein: the second is exact, as the first is within one unit of the last
+// place). Quotients too small for that are far below the smallest fp8, those too large saturate
+// anyway.
+class FastQuotient {
+ public:
+  __device__ __forceinline__ explicit FastQuotient(float scale)
+      : scale_(scale),
+        reciprocal_(1.0f / scale),
+        // Where no step of the corrections leaves the range of float32.
+        corrects_(fabsf(scale) > 0x1p-40f && fabsf(scale) < 0x1p40f) {}
+
+  __device__ __forceinline__ float Of(float x) const {
+    if (!corrects_) return PlainQuotient(x, scale_);
+    const float rough = x * reciprocal_;
+    const float near = fmaf(fmaf(-rough, scale_, x), reciprocal_, rough);
+    const float exact = fmaf(fmaf(-near, scale_, x), reciprocal_, near);
+    // The sign of a zero got lost on the way.
+    return fabsf(rough) < 0x1p20f ? copysignf(exact, rough) : rough;
+  }
+
+ private:
+  float scale_;
+  float reciprocal_;
+  bool corrects_;
+};
+
+// The fp8 nearest to two numbers, `low` in the lower byte, as Encode() of each.
+template <typename Format>
+__device__ __forceinline__ uint32_t EncodePair(float low, float high) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
+  uint16_t pair;
+  if constexpr (std::is_same_v<Format, Fp8E4M3Format>) {
+    asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(high), "f"(low));
+  } else {
+    asm("cvt.rn.satfinite.e5m2x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(high), "f"(low));
+  }
+  return pair;
+#else
+  return Format::Encode(low) | static_cast<uint32_t>(Format::Encode(high)) << 8;
+#endif
+}
+
+}  // namespace stablekv
+
+#endif  // STABLEKV_CSRC_KERNELS_CACHE_CUDA_FAST_QUOTIENT_CUH_
