@@ -1,0 +1,440 @@
+// Times paged_attention_v1 and _v2 on the shapes of a list, next to a pure read of the same bytes.
+// Every answer is compared with a plain kernel in float32 before it is timed.
+//   decode_bench [--largest MIB] [--match TEXT] [--sweep]
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "benchmarks/cuda/bench_support.h"
+#include "csrc/kernels/attention/cuda/mma/mma_attention.h"
+#include "csrc/kernels/attention/paged_attention.h"
+#include "csrc/kernels/common/cuda/number_format.cuh"
+
+namespace stablekv::bench {
+namespace {
+
+constexpr int64_t kRag = -1;  // 64 sequences of 256 to 16384 tokens
+
+struct Shape {
+  std::string name;
+  int64_t num_heads;
+  int64_t num_kv_heads;
+  int64_t batch;
+  int64_t context;
+  CacheType cache;
+  int64_t head_size = 128;
+  int64_t block_size = 16;
+  ElementType element = ElementType::kBFloat16;
+};
+
+std::vector<Shape> Shapes() {
+  std::vector<Shape> shapes;
+  struct Heads {
+    const char* name;
+    int64_t query, kv;
+  };
+  for (const CacheType cache : {CacheType::kAuto, CacheType::kFp8E4M3}) {
+    for (const Heads& heads : {Heads{"a", 32, 8}, Heads{"b", 32, 32}, Heads{"c", 8, 1}}) {
+      for (const int64_t context : {512, 4096, 16384}) {
+        for (const int64_t batch : {1, 16, 64, 256}) {
+          if (heads.kv == 32 && batch == 256 && context == 16384) continue;
+          shapes.push_back({heads.name, heads.query, heads.kv, batch, context, cache});
+        }
+      }
+      if (heads.kv != 32) shapes.push_back({heads.name, heads.query, heads.kv, 64, kRag, cache});
+    }
+  }
+  // Other head sizes, block sizes and formats, at the same bytes.
+  for (const CacheType cache : {CacheType::kAuto, CacheType::kFp8E4M3}) {
+    for (const int64_t head_size : {32, 64, 80, 96, 112, 120, 192, 256}) {
+      if (cache != CacheType::kAuto && head_size == 120) continue;
+      shapes.push_back({"d" + std::to_string(head_size), 32, 8, 64,
+                        4096 * 128 / head_size / 512 * 512, cache, head_size});
+    }
+    shapes.push_back({"bs8", 32, 8, 64, 4096, cache, 128, 8});
+    shapes.push_back({"bs32", 32, 8, 64, 4096, cache, 128, 32});
+  }
+  shapes.push_back({"e5m2", 32, 8, 64, 4096, CacheType::kFp8E5M2});
+  shapes.push_back({"f16", 32, 8, 64, 4096, CacheType::kAuto, 128, 16, ElementType::kFloat16});
+  shapes.push_back({"g16", 128, 8, 64, 4096, CacheType::kAuto});
+  return shapes;
+}
+
+// out[d] of one head of one sequence, one CTA of head_size threads each.
+__global__ void PlainAttention(PagedAttentionParams p, float* logits, float* out, int64_t stride) {
+  const int64_t s = (blockIdx.x / p.num_heads) * stride;
+  const int64_t h = blockIdx.x % p.num_heads;
+  const int64_t g = h / (p.num_heads / p.num_kv_heads);
+  const int64_t length = p.seq_lens[s];
+  const bool fp8 = p.cache != CacheType::kAuto;
+  const int64_t x = fp8 ? 16 : 8;
+  float* const l = logits + blockIdx.x * p.max_seq_len;
+  const auto number = [&](const void* cache, int64_t i) {
+    if (p.cache == CacheType::kFp8E4M3) {
+      return Decode<Fp8E4M3Format>(static_cast<const uint8_t*>(cache)[i]);
+    }
+    if (p.cache == CacheType::kFp8E5M2) {
+      return Decode<Fp8E5M2Format>(static_cast<const uint8_t*>(cache)[i]);
+    }
+    return LoadElement(p.element, cache, i);
+  };
+  for (int64_t t = threadIdx.x; t < length; t += blockDim.x) {
+    const int64_t block = p.block_tables[s * p.block_tables_stride + t / p.block_size];
+    const int64_t base = block * p.key_cache_block_stride + g * p.key_cache_head_stride;
+    float dot = 0.0f;
+    for (int64_t d = 0; d < p.head_size; ++d) {
+      dot += LoadElement(p.element, p.query, s * p.query_seq_stride + h * p.query_head_stride + d) *
+             number(p.key_cache, base + (d / x * p.block_size + t % p.block_size) * x + d % x);
+    }
+    l[t] = dot * p.scale * (fp8 ? *p.k_scale : 1.0f);
+  }
+  __syncthreads();
+  float max = -INFINITY;
+  for (int64_t t = 0; t < length; ++t) max = fmaxf(max, l[t]);
+  float sum = 0.0f;
+  float value = 0.0f;
+  for (int64_t t = 0; t < length; ++t) {
+    const int64_t block = p.block_tables[s * p.block_tables_stride + t / p.block_size];
+    const float weight = expf(l[t] - max);
+    sum += weight;
+    value += weight * number(p.value_cache, block * p.value_cache_block_stride +
+                                                g * p.value_cache_head_stride +
+                                                threadIdx.x * p.block_size + t % p.block_size);
+  }
+  out[blockIdx.x * p.head_size + threadIdx.x] = value / sum * (fp8 ? *p.v_scale : 1.0f);
+}
+
+template <typename T>
+T* Allocate(int64_t count) {
+  void* memory;
+  Must(cudaMalloc(&memory, count * sizeof(T)), "cudaMalloc");
+  return static_cast<T*>(memory);
+}
+
+// All of one shape: caches in the pool, one page table for each copy.
+class Run {
+ public:
+  Run(const Shape& shape, uint8_t* pool) : shape_(shape), pool_(pool) {
+    for (int64_t s = 0; s < shape.batch; ++s) {
+      lengths_.push_back(static_cast<int32_t>(
+          shape.context == kRag ? 256 + (16384 - 256) * ((s * 37 + 11) % 64) / 63 : shape.context));
+    }
+    max_len_ = *std::max_element(lengths_.begin(), lengths_.end());
+    const int64_t bs = shape.block_size;
+    columns_ = (max_len_ + bs - 1) / bs;
+    for (const int32_t length : lengths_) blocks_ += (length + bs - 1) / bs;
+    block_bytes_ = shape.num_kv_heads * shape.head_size * bs * SizeOf(shape.cache, shape.element);
+    kv_bytes_ = 2 * blocks_ * block_bytes_;
+    copies_ = CopiesFor(kv_bytes_);
+    FillTables();
+    query_ = Allocate<uint16_t>(shape.batch * shape.num_heads * shape.head_size);
+    FillRandom(query_, 2 * shape.batch * shape.num_heads * shape.head_size, shape.element,
+               CacheType::kAuto, 5);
+    out_ = Allocate<uint16_t>(shape.batch * shape.num_heads * shape.head_size);
+    const int64_t partitions = (max_len_ + kPartitionSize - 1) / kPartitionSize;
+    const int64_t rows = shape.batch * shape.num_heads * partitions;
+    scratch_ = {Allocate<float>(rows), Allocate<float>(rows),
+                Allocate<uint16_t>(rows * shape.head_size)};
+    lengths_device_ = Allocate<int32_t>(shape.batch);
+    Must(cudaMemcpy(lengths_device_, lengths_.data(), 4 * shape.batch, cudaMemcpyHostToDevice),
+         "lengths");
+    const float scales[] = {0.5f, 0.25f};
+    scales_ = Allocate<float>(2);
+    Must(cudaMemcpy(scales_, scales, sizeof(scales), cudaMemcpyHostToDevice), "scales");
+  }
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+  ~Run() {
+    for (void* memory :
+         {static_cast<void*>(query_), static_cast<void*>(out_),
+          static_cast<void*>(scratch_.exp_sums), static_cast<void*>(scratch_.max_logits),
+          scratch_.tmp_out, static_cast<void*>(lengths_device_), static_cast<void*>(scales_),
+          static_cast<void*>(tables_)}) {
+      cudaFree(memory);
+    }
+  }
+
+  PagedAttentionParams Params(int64_t copy) const {
+    PagedAttentionParams p = {};
+    p.out = out_;
+    p.query = query_;
+    p.key_cache = pool_ + copy * kv_bytes_;
+    p.value_cache = pool_ + copy * kv_bytes_ + kv_bytes_ / 2;
+    p.k_scale = scales_;
+    p.v_scale = scales_ + 1;
+    p.block_tables = tables_ + copy * shape_.batch * columns_;
+    p.seq_lens = lengths_device_;
+    p.num_seqs = shape_.batch;
+    p.num_heads = shape_.num_heads;
+    p.num_kv_heads = shape_.num_kv_heads;
+    p.head_size = shape_.head_size;
+    p.block_size = shape_.block_size;
+    p.num_blocks = blocks_;
+    p.max_blocks_per_seq = columns_;
+    p.max_seq_len = max_len_;
+    p.out_head_stride = p.query_head_stride = shape_.head_size;
+    p.out_seq_stride = p.query_seq_stride = shape_.num_heads * shape_.head_size;
+    p.key_cache_head_stride = p.value_cache_head_stride = shape_.head_size * shape_.block_size;
+    p.key_cache_block_stride = p.value_cache_block_stride =
+        shape_.num_kv_heads * shape_.head_size * shape_.block_size;
+    p.block_tables_stride = columns_;
+    p.scale = 1.0f / std::sqrt(static_cast<float>(shape_.head_size));
+    p.element = shape_.element;
+    p.cache = shape_.cache;
+    return p;
+  }
+  const PagedAttentionScratch& scratch() const { return scratch_; }
+  int64_t kv_bytes() const { return kv_bytes_; }
+  int64_t copies() const { return copies_; }
+  int64_t max_len() const { return max_len_; }
+
+  // ||out - reference|| / ||reference|| over all heads of some sequences.
+  double ErrorOf(const std::function<void(const PagedAttentionParams&)>& launch) const {
+    const PagedAttentionParams p = Params(copies_ - 1);
+    const int64_t outputs = shape_.batch * shape_.num_heads * shape_.head_size;
+    Must(cudaMemset(out_, 0xff, 2 * outputs), "poison");
+    launch(p);
+    const int64_t stride = std::max<int64_t>(1, shape_.batch / 4);
+    const int64_t checked = (shape_.batch + stride - 1) / stride * shape_.num_heads;
+    float* const logits = Allocate<float>(checked * max_len_);
+    float* const reference = Allocate<float>(checked * shape_.head_size);
+    PlainAttention<<<static_cast<unsigned>(checked), static_cast<unsigned>(shape_.head_size)>>>(
+        p, logits, reference, stride);
+    std::vector<float> want(checked * shape_.head_size);
+    std::vector<uint16_t> got(outputs);
+    Must(cudaMemcpy(want.data(), reference, 4 * want.size(), cudaMemcpyDeviceToHost), "reference");
+    Must(cudaMemcpy(got.data(), out_, 2 * got.size(), cudaMemcpyDeviceToHost), "output");
+    cudaFree(logits);
+    cudaFree(reference);
+    double difference = 0, magnitude = 0;
+    for (int64_t i = 0; i < static_cast<int64_t>(want.size()); ++i) {
+      const int64_t row = shape_.num_heads * shape_.head_size;
+      const uint16_t bits = got[i / row * stride * row + i % row];
+      const uint32_t wide = static_cast<uint32_t>(bits) << 16;
+      float value;
+      if (shape_.element == ElementType::kFloat16) {
+        value = __half2float(__half(__half_raw{bits}));
+      } else {
+        std::memcpy(&value, &wide, 4);
+      }
+      difference += (value - want[i]) * (value - want[i]);
+      magnitude += want[i] * want[i];
+    }
+    return std::sqrt(difference / magnitude);
+  }
+
+ private:
+  // A random permutation of the blocks for each copy.
+  void FillTables() {
+    std::vector<int32_t> tables(copies_ * shape_.batch * columns_, 0);
+    std::vector<int32_t> order(blocks_);
+    for (int64_t i = 0; i < blocks_; ++i) order[i] = static_cast<int32_t>(i);
+    uint64_t state = 1;
+    for (int64_t copy = 0; copy < copies_; ++copy) {
+      for (int64_t i = blocks_ - 1; i > 0; --i) {
+        state = state * 6364136223846793005ull + 1442695040888963407ull;
+        std::swap(order[i], order[(state >> 33) % (i + 1)]);
+      }
+      int64_t next = 0;
+      for (int64_t s = 0; s < shape_.batch; ++s) {
+        const int64_t count = (lengths_[s] + shape_.block_size - 1) / shape_.block_size;
+        for (int64_t b = 0; b < count; ++b) {
+          tables[(copy * shape_.batch + s) * columns_ + b] = order[next++];
+        }
+      }
+    }
+    tables_ = Allocate<int32_t>(static_cast<int64_t>(tables.size()));
+    Must(cudaMemcpy(tables_, tables.data(), 4 * tables.size(), cudaMemcpyHostToDevice), "tables");
+  }
+
+  Shape shape_;
+  uint8_t* pool_;
+  std::vector<int32_t> lengths_;
+  int64_t max_len_ = 0;
+  int64_t columns_ = 0;
+  int64_t blocks_ = 0;
+  int64_t block_bytes_ = 0;
+  int64_t kv_bytes_ = 0;
+  int64_t copies_ = 0;
+  uint16_t* query_ = nullptr;
+  uint16_t* out_ = nullptr;
+  PagedAttentionScratch scratch_ = {};
+  int32_t* lengths_device_ = nullptr;
+  float* scales_ = nullptr;
+  int32_t* tables_ = nullptr;
+};
+
+void MustBeOk(const Status& status) {
+  if (status.ok()) return;
+  std::fprintf(stderr, "%s\n", status.message().c_str());
+  std::exit(1);
+}
+
+// Times one way of computing a shape; refuses a wrong answer.
+double Time(const Run& run, const std::string& what,
+            const std::function<Status(const PagedAttentionParams&, cudaStream_t)>& attend) {
+  const double error =
+      run.ErrorOf([&](const PagedAttentionParams& p) { MustBeOk(attend(p, nullptr)); });
+  if (!(error < 3e-3)) {
+    std::printf("WRONG %s: relative error %.2e\n", what.c_str(), error);
+    return NAN;
+  }
+  return MicrosecondsOf(run.copies(), [&](int64_t copy, cudaStream_t stream) {
+    MustBeOk(attend(run.Params(copy), stream));
+  });
+}
+
+// Plans beside the one that is picked, to see whether it is the best.
+void Sweep(const Run& run, const MmaDevice& device) {
+  std::vector<std::pair<double, std::string>> results;
+  const PagedAttentionParams params = run.Params(0);
+  const int64_t items = params.num_seqs * params.num_kv_heads;
+  for (const int cluster : {1, 2, 4, 8, 16}) {
+    for (int64_t split = kPartitionSize; split < 2 * run.max_len(); split *= 2) {
+      const int splits = static_cast<int>((run.max_len() + split - 1) / split);
+      const int64_t ctas = items * cluster * splits;
+      if (splits == 1 && split != kPartitionSize && split / 2 >= run.max_len()) continue;
+      if (run.max_len() < cluster * 32 * splits || ctas > 16384 || (ctas < 100 && cluster < 8)) {
+        continue;
+      }
+      const SplitPlan plan = {cluster, splits, split};
+      char text[64];
+      std::snprintf(text, sizeof(text), "c%d x %d (%ld ctas)", cluster, splits,
+                    static_cast<long>(ctas));
+      const double time = Time(run, text, [&](const PagedAttentionParams& p, cudaStream_t stream) {
+        return LaunchMmaAttention(p, &run.scratch(), plan, stream);
+      });
+      results.push_back({time, text});
+    }
+  }
+  std::sort(results.begin(), results.end());
+  std::printf("    ");
+  for (size_t i = 0; i < std::min<size_t>(6, results.size()); ++i) {
+    std::printf("%s %.1f | ", results[i].second.c_str(), results[i].first);
+  }
+  for (const auto& result : results) {
+    if (result.second.find("x 1 (") == std::string::npos) continue;
+    std::printf("best of one split: %s %.1f", result.second.c_str(), result.first);
+    break;
+  }
+  std::printf("\n");
+  (void)device;
+}
+
+std::string PlanText(const SplitPlan& plan) {
+  return "c" + std::to_string(plan.cluster_size) + "x" + std::to_string(plan.num_splits);
+}
+
+// Host time of a call, microseconds: many calls onto a stream that is kept short.
+double HostMicroseconds(const Run& run, bool v2) {
+  std::vector<double> times;
+  for (int round = 0; round < 20; ++round) {
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < 20; ++i) {
+      MustBeOk(v2 ? PagedAttentionV2Cuda(run.Params(0), run.scratch(), nullptr)
+                  : PagedAttentionV1Cuda(run.Params(0), nullptr));
+    }
+    const auto end = std::chrono::steady_clock::now();
+    times.push_back(std::chrono::duration<double, std::micro>(end - begin).count() / 20);
+    Must(cudaDeviceSynchronize(), "host time");
+  }
+  std::sort(times.begin(), times.end());
+  return times[times.size() / 2];
+}
+
+const char* one_plan = nullptr;
+
+void Bench(const Shape& shape, uint8_t* pool, bool sweep) {
+  const Run run(shape, pool);
+  MmaDevice device;
+  MustBeOk(MmaDevice::OfCurrent(&device));
+  if (one_plan != nullptr) {
+    SplitPlan plan = {1, 1, 0};
+    std::sscanf(one_plan, "%d,%d", &plan.cluster_size, &plan.num_splits);
+    plan.split_tokens = (run.max_len() / plan.num_splits + 31) / 32 * 32;
+    MustBeOk(LaunchMmaAttention(run.Params(0), &run.scratch(), plan, nullptr));
+    Must(cudaDeviceSynchronize(), "plan");
+    return;
+  }
+  const char* cache = shape.cache == CacheType::kFp8E4M3       ? "e4m3"
+                      : shape.cache == CacheType::kFp8E5M2     ? "e5m2"
+                      : shape.element == ElementType::kFloat16 ? "f16"
+                                                               : "bf16";
+  char name[128];
+  std::snprintf(name, sizeof(name), "%-4s %ld/%ld D%ld bs%ld B%ld ctx %s %s", shape.name.c_str(),
+                static_cast<long>(shape.num_heads), static_cast<long>(shape.num_kv_heads),
+                static_cast<long>(shape.head_size), static_cast<long>(shape.block_size),
+                static_cast<long>(shape.batch),
+                shape.context == kRag ? "rag" : std::to_string(shape.context).c_str(), cache);
+  const double read = MicrosecondsOfReading(pool, run.kv_bytes(), run.copies());
+  const double target = 1.02 * read + 4;
+  const PagedAttentionParams p = run.Params(0);
+  const bool mma = MmaCovers(p, device);
+  const double v1 = Time(run, name, [&](const PagedAttentionParams& params, cudaStream_t stream) {
+    return PagedAttentionV1Cuda(params, stream);
+  });
+  const double v2 = Time(run, name, [&](const PagedAttentionParams& params, cudaStream_t stream) {
+    return PagedAttentionV2Cuda(params, run.scratch(), stream);
+  });
+  const double best = std::fmin(v1, v2);
+  std::printf(
+      "%-36s %8.1f MiB  read %7.1f  T %7.1f  v1 %7.1f (%s)  v2 %7.1f (%s)  best %5.0f GB/s %3.0f%% "
+      "of read  %s  host v1 %.1f v2 %.1f\n",
+      name, static_cast<double>(run.kv_bytes()) / (1 << 20), read, target, v1,
+      mma ? PlanText(MmaPlanFor(p, nullptr, device)).c_str() : "general", v2,
+      mma ? PlanText(MmaPlanFor(p, &run.scratch(), device)).c_str() : "general",
+      static_cast<double>(run.kv_bytes()) / best * 1e-3, 100 * read / best,
+      best <= target ? "ok" : "OVER", HostMicroseconds(run, false), HostMicroseconds(run, true));
+  if (sweep && mma) Sweep(run, device);
+  std::fflush(stdout);
+}
+
+}  // namespace
+}  // namespace stablekv::bench
+
+int main(int argc, char** argv) {
+  namespace b = stablekv::bench;
+  int64_t largest = 1024;
+  std::string match;
+  bool sweep = false;
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--sweep") == 0) sweep = true;
+    if (std::strcmp(argv[i], "--plan") == 0 && i + 1 < argc) b::one_plan = argv[i + 1];
+    if (std::strcmp(argv[i], "--largest") == 0 && i + 1 < argc) largest = std::atoll(argv[i + 1]);
+    if (std::strcmp(argv[i], "--match") == 0 && i + 1 < argc) match = argv[i + 1];
+  }
+  std::vector<b::Shape> shapes;
+  int64_t pool_bytes = b::kRotatedBytes;
+  for (const b::Shape& shape : b::Shapes()) {
+    const int64_t tokens = shape.batch * (shape.context == b::kRag ? 8400 : shape.context);
+    const int64_t bytes = 2 * tokens * shape.num_kv_heads * shape.head_size *
+                          stablekv::SizeOf(shape.cache, shape.element);
+    const std::string key = " " + shape.name + " B" + std::to_string(shape.batch) + " ctx" +
+                            std::to_string(shape.context) +
+                            (shape.cache == stablekv::CacheType::kAuto ? " auto " : " fp8 ");
+    if (bytes > largest << 20 || key.find(match) == std::string::npos) continue;
+    pool_bytes = std::max(pool_bytes, bytes + bytes / 8);
+    shapes.push_back(shape);
+  }
+  pool_bytes = pool_bytes * 2 + (int64_t{64} << 20);
+  uint8_t* const pool = b::Allocate<uint8_t>(pool_bytes);
+  std::string filled;
+  for (const b::Shape& shape : shapes) {
+    const std::string filling = shape.cache != stablekv::CacheType::kAuto          ? "fp8"
+                                : shape.element == stablekv::ElementType::kFloat16 ? "f16"
+                                                                                   : "bf16";
+    if (filling != filled) {
+      b::FillRandom(pool, pool_bytes, shape.element, shape.cache, 7);
+      filled = filling;
+    }
+    b::Bench(shape, pool, sweep);
+  }
+  return 0;
+}
