@@ -1,4 +1,6 @@
-"""Options for sources compiled once for each vector unit that a CPU may have."""
+"""Sources compiled once for each vector unit that a CPU may have."""
+
+load("//tools/cc:defs.bzl", "cc_library")
 
 _AVX2 = [
     "-mavx2",
@@ -14,12 +16,39 @@ _AVX512 = _AVX2 + [
 ]
 
 # Elsewhere the sources compile to nothing.
-AVX2_COPTS = select({
-    "@platforms//cpu:x86_64": _AVX2,
-    "//conditions:default": [],
-})
+_COPTS = {
+    "portable": [],
+    "avx2": select({
+        "@platforms//cpu:x86_64": _AVX2,
+        "//conditions:default": [],
+    }),
+    "avx512": select({
+        "@platforms//cpu:x86_64": _AVX512,
+        "//conditions:default": [],
+    }),
+}
 
-AVX512_COPTS = select({
-    "@platforms//cpu:x86_64": _AVX512,
-    "//conditions:default": [],
-})
+ALL_ISAS = ["portable", "avx2", "avx512"]
+
+def cc_library_for_each_isa(name, stem, deps, isas = ALL_ISAS, copts = []):
+    """A library of STEM_ISA_cpu.cc for each ISA, with the vectors of vec_ISA.h, and one of them all.
+
+    Args:
+      name: of the library of all of them.
+      stem: the first words of the sources' names.
+      deps: what all of them need besides.
+      isas: the vector units.
+      copts: of all of them, besides those of the vector unit.
+    """
+    names = ["%s_%s_cpu" % (stem, isa) for isa in isas]
+    for isa, library in zip(isas, names):
+        cc_library(
+            name = library,
+            srcs = [library + ".cc"],
+            copts = _COPTS[isa] + copts,
+            deps = deps + ["//csrc/kernels/common:vec_" + isa],
+        )
+    cc_library(
+        name = name,
+        deps = [":" + library for library in names],
+    )
