@@ -21,6 +21,8 @@ def find_python(repository_ctx):
             continue
         result = repository_ctx.execute([
             found,
+            # Not the caller's PYTHONPATH, nor the user's packages.
+            "-I",
             "-c",
             "import sys; print('%d.%d' % sys.version_info[:2], sys.executable)",
         ])

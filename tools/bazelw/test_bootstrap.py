@@ -242,7 +242,7 @@ def test_too_little_room(machine, monkeypatch):
     monkeypatch.setattr(command.shutil, "disk_usage", lambda _: usage)
     monkeypatch.setenv("PATH", str(machine.bin))
     with pytest.raises(report.StepError, match="has 100 MB free, wanted 900 MB"):
-        command._check_machine(machine.bin)
+        command._check_machine(machine.bin, ())
 
 
 def test_a_package_changed_its_layout(machine):

@@ -13,6 +13,7 @@ def _cuda_repository_impl(repository_ctx):
         [
             python,
             "-B",
+            "-I",
             repository_ctx.path(repository_ctx.attr._fetch),
             "--title=" + repository_ctx.name,
             "--lock=%s" % repository_ctx.path(repository_ctx.attr.lock),
@@ -40,7 +41,7 @@ def _cuda_repository_impl(repository_ctx):
     if chmod.return_code != 0:
         fail("chmod: " + chmod.stderr)
     described = repository_ctx.execute(
-        [python, "-B", repository_ctx.path(repository_ctx.attr._toolkit), repository_ctx.path(".")],
+        [python, "-B", "-I", repository_ctx.path(repository_ctx.attr._toolkit), repository_ctx.path(".")],
     )
     if described.return_code != 0:
         fail("%s: the wheels of %s make no CUDA toolkit that works here: %s" % (
@@ -76,5 +77,6 @@ Nothing of a toolkit installed on the machine is used or looked for.""",
         "_fetch": attr.label(default = Label("//third_party/python/private:fetch.py")),
         "_toolkit": attr.label(default = Label("//third_party/cuda/private:toolkit.py")),
     },
-    environ = ["STABLEKV_PIP", "STABLEKV_PYTHON", "STABLEKV_WHEELHOUSE"],
+    # Not those that say where pip and the wheels are: the hashes say what they are.
+    environ = ["STABLEKV_PYTHON"],
 )

@@ -29,13 +29,19 @@ def read_lock(path: pathlib.Path) -> dict[str, str]:
     return requirements
 
 
+def environment(**added: str) -> dict[str, str]:
+    """The caller's variables, but for Python's own: PYTHONPATH would bring other packages."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")} | added
+
+
 def pip_command() -> list[str]:
     """The interpreter's own pip, or else the wheel of pip that STABLEKV_PIP names."""
     wheel = os.environ.get("STABLEKV_PIP")
     commands = [["-m", "pip"], *([[f"{wheel}/pip"]] if wheel else [])]
     for arguments in commands:
         command = [sys.executable, "-B", *arguments]
-        if subprocess.run([*command, "--version"], capture_output=True).returncode == 0:
+        asked = subprocess.run([*command, "--version"], capture_output=True, env=environment())
+        if asked.returncode == 0:
             return command
     raise SystemExit(f"{sys.executable} has no pip. On Debian: apt-get install python3-pip")
 
@@ -53,11 +59,9 @@ def install(pip: list[str], requirement: str, target: pathlib.Path) -> str:
         lock = pathlib.Path(scratch, "requirement.txt")
         lock.write_text(requirement + "\n")
         # pip unpacks into TMPDIR first: on the same file system the move is free.
-        environment = {**os.environ, "TMPDIR": scratch}
-        environment.pop("PYTHONPATH", None)
         done = subprocess.run(
             [*command, f"--requirement={lock}"],
-            env=environment,
+            env=environment(TMPDIR=scratch),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -75,7 +79,11 @@ def compile_sources(target: pathlib.Path) -> None:
     that does not compile (some packages carry templates) is left to whoever imports it.
     """
     command = [sys.executable, "-m", "compileall", "-qq", "--invalidation-mode", "unchecked-hash"]
-    subprocess.run([*command, "-s", str(target), str(target)], stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [*command, "-s", str(target), str(target)],
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+    )
 
 
 def target_of(name: str) -> str:

@@ -39,6 +39,7 @@ def _pip_repository_impl(repository_ctx):
         [
             python,
             "-B",
+            "-I",
             repository_ctx.path(repository_ctx.attr._fetch),
             "--title=" + repository_ctx.name,
             "--lock=%s" % lock,
@@ -82,5 +83,6 @@ it.""",
         ),
         "_fetch": attr.label(default = Label("//third_party/python/private:fetch.py")),
     },
-    environ = ["STABLEKV_PIP", "STABLEKV_PYTHON", "STABLEKV_WHEELHOUSE"],
+    # Not those that say where pip and the wheels are: the hashes say what they are.
+    environ = ["STABLEKV_PYTHON"],
 )

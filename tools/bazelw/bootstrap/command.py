@@ -1,4 +1,7 @@
-"""Makes a private Bazel in a folder of the user's, once, whoever else is asking for it too."""
+"""Makes a private Bazel in a folder of the user's, once, whoever else is asking for it too.
+
+Or saves what it is made of, for a machine that cannot fetch it.
+"""
 
 import argparse
 import errno
@@ -40,11 +43,15 @@ def _check_place(prefix: Path) -> None:
         )
 
 
-def _check_machine(folder: Path) -> None:
+_APT = ("apt-get", "apt-cache", "dpkg")
+_UNPACK = ("dpkg-deb",)
+
+
+def _check_machine(folder: Path, tools: tuple[str, ...]) -> None:
     """Refuses at once what would fail later."""
     if sys.version_info < (3, 11):
         raise StepError(f"python 3.11 or later is needed, {sys.executable} is older")
-    for tool in ("apt-get", "apt-cache", "dpkg", "dpkg-deb"):
+    for tool in tools:
         if shutil.which(tool) is None:
             raise StepError(f"{tool} is not on PATH; it is made from Debian's packages, with apt")
     free = shutil.disk_usage(folder).free
@@ -65,13 +72,16 @@ def _mention_older(prefix: Path) -> None:
         say("no longer used by this checkout, you may delete: " + " ".join(older))
 
 
-def _make_once() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--version", required=True)
-    parser.add_argument("--prefix", type=Path, required=True)
-    flags = parser.parse_args()
+def _save(version: str, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        say(f"saving what a private Bazel is made of in {folder}")
+        _check_machine(folder, _APT)
+        recipe.save(version, folder)
+
+
+def _make_once(version: str, prefix: Path, offline: Path | None) -> None:
     start = time.monotonic()
-    prefix: Path = flags.prefix
     _check_place(prefix)
     prefix.parent.mkdir(parents=True, exist_ok=True)
     with _alone(prefix.parent):
@@ -79,8 +89,8 @@ def _make_once() -> None:
             return
         say(f"no Bazel 7 on PATH: making a private one in {prefix}")
         _clean(prefix)
-        _check_machine(prefix.parent)
-        recipe.make(flags.version, prefix)
+        _check_machine(prefix.parent, _UNPACK if offline else _APT + _UNPACK)
+        recipe.make(version, prefix, offline)
         _mention_older(prefix)
     say(f"done in {time.monotonic() - start:.0f} s")
 
@@ -93,9 +103,19 @@ def _explain(error: Exception) -> str:
 
 def run_command() -> int:
     """Runs the command line and returns the exit code, with the reason said if it is not 0."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--version", required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--prefix", type=Path, help="where to make a Bazel")
+    what.add_argument("--save", type=Path, help="where to put what it is made of")
+    parser.add_argument("--offline", type=Path, help="make it of what was saved here")
+    flags = parser.parse_args()
     interruption.install()
     try:
-        _make_once()
+        if flags.save:
+            _save(flags.version, flags.save)
+        else:
+            _make_once(flags.version, flags.prefix, flags.offline)
     except (KeyboardInterrupt, StepError, OSError, SubprocessError) as error:
         # A child that got the same signal may be heard of first, as one that failed.
         if isinstance(error, KeyboardInterrupt) or interruption.happened():

@@ -7,6 +7,7 @@ import apt_config
 import folders
 import relocate
 import run
+import saved
 import truststore
 from archive import Archive
 from report import StepError, say
@@ -28,18 +29,33 @@ _UNNEEDED = re.compile(
 )
 
 
-def make(version: str, prefix: Path) -> None:
-    """Makes a Bazel of the major version of `version` in `prefix`, which must not exist.
-
-    It is put together in a folder beside it; packages fetched before an interruption are used.
-    """
-    home = prefix.with_name("download")
-    tree = prefix.with_name(prefix.name + ".partial")
+def _fetch(version: str, home: Path) -> tuple[str, list[Path]]:
+    """Fetches into `home` what Bazel is made of: its version, and the packages."""
     say("1/4 reading the package index (10 MB)")
     archive = Archive(home)
-    say(f"    found Bazel {_select(archive, apt_config.mirrors(home), version)}")
+    found = _select(archive, apt_config.mirrors(home), version)
+    say(f"    found Bazel {found}")
     names = [n for n in archive.closure(_PACKAGES) if not _UNNEEDED.fullmatch(n)]
-    packages = archive.fetch(names)
+    return found, archive.fetch(names)
+
+
+def save(version: str, folder: Path) -> None:
+    """Puts the packages of a Bazel into `folder`, for `make` on a machine without a mirror."""
+    home = folder / "download"
+    saved.write(folder, *_fetch(version, home))
+    folders.remove(home)
+
+
+def make(version: str, prefix: Path, offline: Path | None) -> None:
+    """Makes a Bazel of the major version of `version` in `prefix`, which must not exist.
+
+    It is put together in a folder beside it; packages fetched before an interruption are used. With
+    `offline`, a folder that `save` filled, nothing is fetched.
+    """
+    home = prefix.with_name("download")
+    home.mkdir(exist_ok=True)
+    tree = prefix.with_name(prefix.name + ".partial")
+    packages = saved.read(offline, version) if offline else _fetch(version, home)[1]
     say(f"3/4 unpacking {len(packages)} packages")
     tree.mkdir()
     unpack(packages, tree)
