@@ -57,6 +57,13 @@ def test_this_machine_is_good():
     }
 
 
+def test_variables_of_the_compiler_do_not_count(tmp_path):
+    (tmp_path / "cstdint").write_text("#error poisoned")
+    variables = {"CPATH": str(tmp_path), "LIBRARY_PATH": str(tmp_path)}
+    done = _run(PATH=os.environ["PATH"], **variables)
+    assert done.returncode == 0, done.stderr
+
+
 def test_no_compiler_on_path(tmp_path):
     done = _run(PATH=str(tmp_path))
     assert done.returncode == 1

@@ -27,7 +27,9 @@ class HostError(Exception):
 
 
 def _run(*command: str, text: str = "") -> subprocess.CompletedProcess:
-    return subprocess.run(command, input=text, capture_output=True, text=True)
+    # As actions will run it: CPATH, LIBRARY_PATH and the like are not there.
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+    return subprocess.run(command, input=text, capture_output=True, text=True, env=environment)
 
 
 def check_machine(machine: str) -> None:
