@@ -13,8 +13,9 @@ def _analysis_fails_test_impl(ctx):
         message = "wanted words not there: %r\ngot:\n%s" % (missing, said),
     )
 
-def _analysis_fails_test(settings):
+def _analysis_fails_test(settings, toolchains = []):
     flags = {str(Label(flag)): value for flag, value in settings.items()}
+    flags["//command_line_option:extra_toolchains"] = [str(Label(name)) for name in toolchains]
     flags["//command_line_option:allow_analysis_failures"] = "True"
     return rule(
         implementation = _analysis_fails_test_impl,
@@ -35,4 +36,5 @@ analysis_fails_test = _analysis_fails_test({})
 nocuda_analysis_fails_test = _analysis_fails_test({"//tools/cuda:enable": False})
 unknown_arch_analysis_fails_test = _analysis_fails_test({"//tools/cuda:archs": ["sm_80", "sm_12"]})
 no_arch_analysis_fails_test = _analysis_fails_test({"//tools/cuda:archs": []})
+new_gcc_analysis_fails_test = _analysis_fails_test({}, ["//tests/rules:gcc_99_toolchain"])
 no_identifier_analysis_fails_test = _analysis_fails_test({"//csrc:namespace": "2fast"})
