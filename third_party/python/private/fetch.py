@@ -46,7 +46,7 @@ def pip_command() -> list[str]:
     raise SystemExit(f"{sys.executable} has no pip. On Debian: apt-get install python3-pip")
 
 
-def install(pip: list[str], requirement: str, target: pathlib.Path) -> str:
+def install(pip: list[str], requirement: str, target: pathlib.Path, compiled: bool) -> str:
     """Installs one requirement; returns pip's words when it fails, else an empty string."""
     command = [*pip, "install", "--quiet", "--no-input"]
     command += ["--disable-pip-version-check", "--root-user-action=ignore", "--progress-bar=off"]
@@ -59,16 +59,18 @@ def install(pip: list[str], requirement: str, target: pathlib.Path) -> str:
         lock = pathlib.Path(scratch, "requirement.txt")
         lock.write_text(requirement + "\n")
         # pip unpacks into TMPDIR first: on the same file system the move is free.
+        # What is locked is not subject to limits on versions that the machine's pip has.
         done = subprocess.run(
             [*command, f"--requirement={lock}"],
-            env=environment(TMPDIR=scratch),
+            env=environment(TMPDIR=scratch, PIP_CONSTRAINT=os.devnull),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
     if done.returncode:
         return done.stdout
-    compile_sources(target)
+    if compiled:
+        compile_sources(target)
     return ""
 
 
@@ -137,7 +139,11 @@ def main() -> None:
         targets = {name: site / target_of(name) for name in requirements}
     failed = False
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
-        running = {pool.submit(install, pip, work[name], targets[name]): name for name in work}
+        # Little of what is merged is imported: a toolkit, or a torch that is soon deleted.
+        compiled = not options.merge
+        running = {
+            pool.submit(install, pip, work[name], targets[name], compiled): name for name in work
+        }
         for count, future in enumerate(concurrent.futures.as_completed(running), 1):
             words = future.result()
             name = running[future]

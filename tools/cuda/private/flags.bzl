@@ -1,13 +1,4 @@
-"""Build settings: whether there is CUDA, and which release of it."""
-
-def _bool_flag_impl(_ctx):
-    return []
-
-bool_flag = rule(
-    implementation = _bool_flag_impl,
-    doc = "A boolean build setting, for config_setting to read.",
-    build_setting = config.bool(flag = True),
-)
+"""The build setting that says which release of CUDA."""
 
 def _version_flag_impl(ctx):
     version = ctx.build_setting_value
