@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Sequence
 
@@ -37,6 +38,7 @@ def run_module(
     return subprocess.run(
         [sys.executable, *arguments],
         env={**os.environ, **variables, "PYTHONPATH": os.pathsep.join(path)},
+        cwd=tempfile.gettempdir(),  # `-m` would import what lies in the working folder
         capture_output=True,
         text=True,
         timeout=300,

@@ -35,6 +35,8 @@ class Memory {
       base_ = pageable_.data();
     }
     Must(cudaMemcpy(data(), bytes.data(), size_, cudaMemcpyDefault), "copy to the memory");
+    // A small copy from pageable memory returns before it is done, and streams of ours do not wait.
+    Must(cudaDeviceSynchronize(), "wait for the memory");
   }
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
