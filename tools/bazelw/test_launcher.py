@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 
+import fake_debian
 import pytest
 
 
@@ -144,3 +145,12 @@ def test_needs_python(machine):
     (machine.bin / "python3.11").unlink()
     done = machine.run("info")
     assert (done.returncode, done.stderr) == (36, "bazelw: python3.11 is not on PATH\n")
+
+
+def test_variables_of_the_compiler_are_dropped(machine):
+    text = '#!/bin/sh\nif [ "$1" = --version ]; then echo bazel 7.7.1; else env; fi\n'
+    fake_debian.write_script(machine.bin / "bazel", text)
+    names = ("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "LIBRARY_PATH")
+    done = machine.run("info", **dict.fromkeys(names, "/somewhere"), CC="gcc-14")
+    assert "CC=gcc-14\n" in done.stdout
+    assert "/somewhere" not in done.stdout

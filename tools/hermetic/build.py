@@ -107,6 +107,10 @@ class Checkout:
         return Actions(json.loads(done.stdout))
 
 
+def _is_below(path: str, folders: tuple[str, ...]) -> bool:
+    return any(path == folder or path.startswith(folder + "/") for folder in folders)
+
+
 class Actions:
     """What `bazel aquery` tells of actions."""
 
@@ -130,6 +134,6 @@ class Actions:
                 for part in text.replace("=", "\n").replace(":", "\n").split():
                     path = part[part.find("/") :] if part.startswith(("-", "/")) else ""
                     rooted = part.startswith("/") or part[:2] in ("-I", "-L", "-B")
-                    if rooted and path.startswith("/") and not path.startswith(allowed):
+                    if rooted and path.startswith("/") and not _is_below(path, allowed):
                         found.add(f"{action['mnemonic']}: {part}")
         return sorted(found)

@@ -31,7 +31,7 @@ _TARGETS = [
     "//tests/build/...",
 ]
 # The compiler and its C library, and what every Linux has.
-_MACHINE = ("/usr/", "/bin/", "/lib/", "/lib64/", "/proc/self/", "/dev/null")
+_MACHINE = ("/usr", "/bin", "/lib", "/lib64", "/proc/self", "/dev/null")
 
 
 def say(text: str) -> None:
