@@ -53,6 +53,9 @@ def compile_cuda(ctx, cuda, cc_toolchain, features, compilation_context, archs, 
         # nvcc names what is in an anonymous namespace after the source's absolute path, links followed.
         # The last word counts; with this one the object is the same wherever the tree lies.
         args.add(source.short_path, format = "-Xcudafe=--orig_src_path_name=%s")
+
+        # And, where a source defines templates alone, after the time and the process.
+        args.add(object.short_path, format = "-frandom-seed=%s")
         args.add_all(_COPTS)
         args.add_all(archs.gencodes, before_each = "-gencode")
         args.add("-isystem", cuda.include)
