@@ -32,6 +32,11 @@ def test_the_same_actions_are_the_same():
     prove.compare_actions(_graph(("A", "1"), ("B", "2")), _graph(("B", "2"), ("A", "1")))
 
 
+def test_trees_of_links_are_bazels_own():
+    links = _graph(("A", "1"), ("SymlinkTree", "2"), ("SourceSymlinkManifest", "3"))
+    prove.compare_actions(_graph(("A", "1")), links)
+
+
 @pytest.mark.parametrize(
     ("other", "words"),
     [

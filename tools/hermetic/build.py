@@ -35,6 +35,9 @@ class Build:
         return sum(self.runners.get(name, 0) for name in _HITS)
 
 
+# Bazel's own trees of links to a checkout's files: they name it, they run nothing, and they are
+# neither cached nor done elsewhere.
+_LINKING = ("SourceSymlinkManifest", "SymlinkTree")
 _HITS = ("disk cache hit", "remote cache hit")
 
 
@@ -120,7 +123,9 @@ class Actions:
     def keys(self) -> collections.Counter:
         """Counts (mnemonic, key); a key covers command line, environment and declared outputs."""
         return collections.Counter(
-            (action["mnemonic"], action.get("actionKey", "")) for action in self._graph["actions"]
+            (action["mnemonic"], action.get("actionKey", ""))
+            for action in self._graph["actions"]
+            if action["mnemonic"] not in _LINKING
         )
 
     def absolute_paths(self, allowed: tuple[str, ...]) -> list[str]:

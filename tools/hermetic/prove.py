@@ -24,12 +24,8 @@ import time
 import poison
 from build import Actions, Build, Checkout, ProofError
 
-_TARGETS = [
-    "//:package",
-    "//csrc/libtorch_unstable:_C.so",
-    "//tests/bindings/...",
-    "//tests/build/...",
-]
+_TARGETS = ["//:package", "//:wheel", "//csrc/libtorch_unstable:_C.so"]
+_TARGETS += ["//tests/bindings/...", "//tests/build/..."]
 # The compiler and its C library, and what every Linux has.
 _MACHINE = ("/usr", "/bin", "/lib", "/lib64", "/proc/self", "/dev/null")
 
