@@ -24,6 +24,7 @@ from third_party.python import interpreters
 RESULT = "cell.json"
 LIBRARY = "stablekv/_C_stable_libtorch.so"
 EVERY_VARIABLE = "STABLEKV_MATRIX_EVERY"
+_LEAST_VARIABLE = "STABLEKV_MATRIX_LEAST"
 _GIGABYTES = 14  # the packages as wheels and unpacked, at the worst moment
 
 _IMPORT = """
@@ -145,5 +146,6 @@ def _test(cell: Cell, interpreter: str, folder: pathlib.Path) -> None:
     for step in steps.STEPS[1:]:
         files = steps.files_of(step, package / "tests")
         print(f"---- {step}: {len(files)} files", flush=True)
+        environment[_LEAST_VARIABLE] = str(steps.LEAST[step])
         report = folder / f"{step}.xml"
         cell.outcomes[step] = steps.run_pytest(command + files, report, package, environment)

@@ -1,4 +1,4 @@
-"""A pytest plugin that keeps every n-th case of each file, the first included."""
+"""A pytest plugin that keeps every n-th case of each file, but some of each file at least."""
 
 import os
 from collections import Counter
@@ -8,11 +8,13 @@ import pytest
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
-    every = int(os.environ["STABLEKV_MATRIX_EVERY"])
+    every, least = (int(os.environ[f"STABLEKV_MATRIX_{name}"]) for name in ("EVERY", "LEAST"))
+    cases = Counter(item.path for item in items)
     seen: Counter = Counter()
     kept, dropped = [], []
     for item in items:
-        (dropped if seen[item.path] % every else kept).append(item)
+        step = min(every, max(1, cases[item.path] // least))
+        (dropped if seen[item.path] % step else kept).append(item)
         seen[item.path] += 1
     config.hook.pytest_deselected(items=dropped)
     items[:] = kept

@@ -10,9 +10,14 @@ from dataclasses import dataclass, field
 # In the order of the table. `import` is no pytest step: without it there is nothing to test.
 STEPS = ("import", "operators", "errors", "opcheck", "package")
 
-# The file that a test of another step than its folder's is in.
+# Of each file, so many cases at least are run: of the few that check errors all, and of those that
+# check compilers one for each operator.
+LEAST = {"operators": 1, "errors": 100, "opcheck": 50, "package": 1}
+
+# The files of a step, or the folders; what is in none is of the package.
 _ERRORS = ("package/test_errors.py", "bindings/test_stable_library.py")
 _OPCHECK = ("package/test_compile.py", "cache/test_mla_compile.py")
+_OPERATORS = ("attention/", "cache/", "contract/", "properties/")
 _NOT_THE_STABLE_LIBRARY = ("bindings/test_unstable_library.py", "bindings/test_twin.py")
 
 
@@ -42,7 +47,7 @@ def _step_of(path: str) -> str | None:
         return "errors"
     if path in _OPCHECK:
         return "opcheck"
-    return "package" if path.startswith("package/") else "operators"
+    return "operators" if path.startswith(_OPERATORS) else "package"
 
 
 def run_pytest(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import subprocess
 import sys
 import zipfile
 
@@ -63,10 +65,10 @@ def test_every_test_file_is_in_one_step(tmp_path: pathlib.Path):
         (tmp_path / name).touch()
     assert {step: steps.files_of(step, tmp_path) for step in STEPS} == {
         "import": [],
-        "operators": ["tests/cache/test_x.py", "tests/new/test_y.py"],
+        "operators": ["tests/cache/test_x.py"],
         "errors": ["tests/package/test_errors.py"],
         "opcheck": ["tests/package/test_compile.py"],
-        "package": [],
+        "package": ["tests/new/test_y.py"],
     }
 
 
@@ -148,3 +150,28 @@ def test_a_cell_leaves_nothing_on_the_disk(tmp_path: pathlib.Path):
         (folder / "wheel").touch()
         raise ValueError
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sample_has_the_first_case_and_enough_of_a_small_file(tmp_path: pathlib.Path):
+    names = {"test_large.py": 100, "test_small.py": 6}
+    for name, cases in names.items():
+        (tmp_path / name).write_text(
+            "import pytest\n"
+            f"@pytest.mark.parametrize('case', range({cases}))\n"
+            "def test(case): pass\n"
+        )
+    plugin = str(pathlib.Path(steps.__file__).parent.resolve())
+    command = [sys.executable, "-m", "pytest", "-p", "sample", "-p", "no:cacheprovider", "-v"]
+    done = subprocess.run(
+        [*command, str(tmp_path)],
+        env={
+            "PYTHONPATH": os.pathsep.join([plugin, *sys.path]),
+            "STABLEKV_MATRIX_EVERY": "25",
+            "STABLEKV_MATRIX_LEAST": "3",
+        },
+        capture_output=True,
+        text=True,
+    )
+    ran = [line.split("::")[1].split()[0] for line in done.stdout.splitlines() if "::" in line]
+    large, small = [0, 25, 50, 75], [0, 2, 4]
+    assert ran == [f"test[{case}]" for case in large + small], done.stdout + done.stderr
