@@ -26,8 +26,20 @@ class FastQuotient {
         // Where no step of the corrections leaves the range of float32.
         corrects_(fabsf(scale) > 0x1p-40f && fabsf(scale) < 0x1p40f) {}
 
-  __device__ __forceinline__ float Of(float x) const {
-    if (!corrects_) return PlainQuotient(x, scale_);
+  // Divides all of `numbers`.
+  template <int kCount>
+  __device__ __forceinline__ void Divide(float (&numbers)[kCount]) const {
+    if (corrects_) {
+#pragma unroll
+      for (int i = 0; i < kCount; ++i) numbers[i] = Corrected(numbers[i]);
+    } else {
+#pragma unroll
+      for (int i = 0; i < kCount; ++i) numbers[i] = PlainQuotient(numbers[i], scale_);
+    }
+  }
+
+ private:
+  __device__ __forceinline__ float Corrected(float x) const {
     const float rough = x * reciprocal_;
     const float near = fmaf(fmaf(-rough, scale_, x), reciprocal_, rough);
     const float exact = fmaf(fmaf(-near, scale_, x), reciprocal_, near);
@@ -35,7 +47,6 @@ class FastQuotient {
     return fabsf(rough) < 0x1p20f ? copysignf(exact, rough) : rough;
   }
 
- private:
   float scale_;
   float reciprocal_;
   bool corrects_;

@@ -2,9 +2,12 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "csrc/kernels/cache/cuda/fast_quotient.cuh"
 #include "csrc/kernels/cache/reshape_and_cache_flash.h"
 #include "csrc/kernels/common/cuda/launch.h"
+#include "csrc/kernels/common/cuda/launch_config.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
+#include "csrc/kernels/common/cuda/overlap.cuh"
 #include "csrc/kernels/common/slot_mapping.h"
 #include "csrc/kernels/mla/cuda/store_row.cuh"
 
@@ -24,6 +27,7 @@ struct FlashArgs {
   int group_threads;   // a power of two, up to a warp
   bool key_vectors;    // StoreRow's vectors are aligned
   bool value_vectors;
+  bool only_vectors;  // both, and rows are whole vectors
 };
 
 __device__ __forceinline__ bool IsSlot(const FlashArgs& args, int64_t slot) {
@@ -45,10 +49,79 @@ __device__ __forceinline__ void WritePiece(const FlashArgs& args, const FlashSid
                              vectors, thread, args.group_threads);
 }
 
+// Vectors of a piece that a thread of a full group has.
+template <ElementType kElement>
+inline constexpr int kVectorsPerThread =
+    static_cast<int>(kPieceElements) / kElementsPerVector<kElement> / kWarpThreads;
+
+// Both sides of a piece by vectors alone. Everything that is read is on its way before anything is
+// waited for, the slot too.
+template <ElementType kElement, CacheType kCache>
+__device__ __forceinline__ void WriteVectors(const FlashArgs& args, int64_t token, int64_t head,
+                                             int64_t first, int thread) {
+  using Source = typename ElementFormat<kElement>::Bits;
+  using Format = CacheFormat<kElement, kCache>;
+  using Stored = typename Format::Bits;
+  constexpr bool kScaled = kCache != CacheType::kAuto;
+  constexpr int kCount = kElementsPerVector<kElement>;
+  constexpr int kVectors = kVectorsPerThread<kElement>;
+  const ReshapeAndCacheFlashParams& params = args.params;
+  const FlashSide* const sides[2] = {&params.key, &params.value};
+  const int64_t left = params.head_size - first;
+  const int count = static_cast<int>(left < kPieceElements ? left : kPieceElements);
+  const int64_t slot = params.slot_mapping[token];
+  float scales[2];
+  Pack<Source, kCount> loaded[2][kVectors];
+#pragma unroll
+  for (int side = 0; side < 2; ++side) {
+    scales[side] = kScaled ? sides[side]->scale[head * params.scale_stride] : 1.0f;
+    const auto* const from = static_cast<const Source*>(sides[side]->source) +
+                             SourceOffset(*sides[side], token, head) + first;
+#pragma unroll
+    for (int v = 0; v < kVectors; ++v) {
+      const int element = (thread + v * args.group_threads) * kCount;
+      if (element < count) loaded[side][v].Load(from + element);
+    }
+  }
+  if (!IsSlot(args, slot)) return;
+  const SlotPlace place = PlaceOfSlot(slot, params.block_size);
+#pragma unroll
+  for (int side = 0; side < 2; ++side) {
+    const FastQuotient quotient(scales[side]);
+    auto* const to =
+        static_cast<Stored*>(sides[side]->cache) + CacheOffset(*sides[side], place, head) + first;
+#pragma unroll
+    for (int v = 0; v < kVectors; ++v) {
+      const int element = (thread + v * args.group_threads) * kCount;
+      if (element >= count) continue;
+      Pack<Stored, kCount> stored;
+      if constexpr (kScaled) {
+        float numbers[kCount];
+#pragma unroll
+        for (int i = 0; i < kCount; ++i) {
+          numbers[i] = Decode<ElementFormat<kElement>>(loaded[side][v].numbers[i]);
+        }
+        quotient.Divide(numbers);
+#pragma unroll
+        for (int i = 0; i < kCount; i += 4) {
+          stored.words[i / 4] = EncodePair<Format>(numbers[i], numbers[i + 1]) |
+                                EncodePair<Format>(numbers[i + 2], numbers[i + 3]) << 16;
+        }
+      } else {
+#pragma unroll
+        for (int i = 0; i < kCount; ++i) stored.numbers[i] = loaded[side][v].numbers[i];
+      }
+      stored.Store(to + element);
+    }
+  }
+}
+
 template <ElementType kElement, CacheType kCache>
 __global__ void __launch_bounds__(kCtaThreads)
     ReshapeAndCacheFlashKernel(const __grid_constant__ FlashArgs args) {
   const ReshapeAndCacheFlashParams& params = args.params;
+  WaitForEarlierKernels();
+  LetNextKernelStart();
   const int thread = static_cast<int>(threadIdx.x) % args.group_threads;
   const int group = static_cast<int>(threadIdx.x) / args.group_threads;
   const int groups = kCtaThreads / args.group_threads;
@@ -59,6 +132,10 @@ __global__ void __launch_bounds__(kCtaThreads)
     const int64_t first = (i - row * args.pieces_per_row) * kPieceElements;
     const int64_t token = row / params.num_heads;
     const int64_t head = row - token * params.num_heads;
+    if (args.only_vectors) {
+      WriteVectors<kElement, kCache>(args, token, head, first, thread);
+      continue;
+    }
     const int64_t slot = params.slot_mapping[token];
     if (!IsSlot(args, slot)) continue;
     const SlotPlace place = PlaceOfSlot(slot, params.block_size);
@@ -84,10 +161,15 @@ bool HasVectors(const ReshapeAndCacheFlashParams& params, const FlashSide& side)
 
 template <ElementType kElement, CacheType kCache>
 Status Launch(const FlashArgs& args, CudaStream stream) {
+  static KernelLimits limits;
   const int64_t groups = kCtaThreads / args.group_threads;
-  return LaunchKernel<FlashArgs>(
-      "reshape_and_cache_flash", ReshapeAndCacheFlashKernel<kElement, kCache>,
-      GridFor((args.num_pieces + groups - 1) / groups), dim3(kCtaThreads), stream, args);
+  LaunchConfig config;
+  config.grid = GridFor((args.num_pieces + groups - 1) / groups);
+  config.block = dim3(kCtaThreads);
+  config.overlap_earlier = true;
+  return LaunchKernel<FlashArgs>("reshape_and_cache_flash",
+                                 ReshapeAndCacheFlashKernel<kElement, kCache>, config, &limits,
+                                 stream, args);
 }
 
 template <ElementType kElement>
@@ -121,6 +203,7 @@ Status ReshapeAndCacheFlashCuda(const ReshapeAndCacheFlashParams& unjoined, Cuda
   const int64_t useful = std::min(params.head_size, kPieceElements) / per_thread;
   args.group_threads = kMinGroupThreads;
   while (args.group_threads < kWarpThreads && args.group_threads < useful) args.group_threads *= 2;
+  args.only_vectors = vectors && params.head_size % per_thread == 0;
 
   switch (params.element) {
     case ElementType::kFloat32:

@@ -105,14 +105,16 @@ __device__ __forceinline__ void PutVector(const uint4& vector, const FastQuotien
   } else {
     using Format = ElementFormat<kElement>;
     const uint32_t words[4] = {vector.x, vector.y, vector.z, vector.w};
-    uint32_t stored[2] = {0, 0};
+    float numbers[kVector];
 #pragma unroll
-    for (int w = 0; w < 4; ++w) {
-      float numbers[2];
-      Format::DecodeWord(words[w], numbers);
-      const uint32_t pair = EncodePair<CacheFormat<kElement, kCache>>(quotient.Of(numbers[0]),
-                                                                      quotient.Of(numbers[1]));
-      stored[w / 2] |= pair << (16 * (w % 2));
+    for (int w = 0; w < 4; ++w) Format::DecodeWord(words[w], numbers + 2 * w);
+    quotient.Divide(numbers);
+    uint32_t stored[2];
+#pragma unroll
+    for (int w = 0; w < 2; ++w) {
+      stored[w] = EncodePair<CacheFormat<kElement, kCache>>(numbers[4 * w], numbers[4 * w + 1]) |
+                  EncodePair<CacheFormat<kElement, kCache>>(numbers[4 * w + 2], numbers[4 * w + 3])
+                      << 16;
     }
     reinterpret_cast<uint2*>(rows.Chunk(token, index / 2))[index % 2] = {stored[0], stored[1]};
   }
