@@ -7,6 +7,7 @@
 #include "benchmarks/cuda/bench_support.h"
 #include "csrc/kernels/cache/reshape_and_cache.h"
 #include "csrc/kernels/cache/reshape_and_cache_flash.h"
+#include "csrc/kernels/cache/swap_blocks.h"
 
 namespace stablekv::bench {
 namespace {
@@ -109,6 +110,32 @@ void Bench(Op op, CacheType cache, int64_t tokens, bool pages, uint8_t* sources,
   std::fflush(stdout);
 }
 
+// 32 KiB blocks, in random places, to and from pinned memory.
+void BenchSwap(int64_t count, bool to_device, uint8_t* device, uint8_t* host) {
+  constexpr int64_t kBlockBytes = 32 << 10;
+  std::vector<int64_t> mapping;
+  for (const int64_t block : Slots(count, 2 * count, false)) {
+    mapping.push_back(block);
+    mapping.push_back(2 * count - 1 - block);
+  }
+  SwapBlocksParams p = {};
+  p.src = to_device ? host : device;
+  p.dst = to_device ? device : host;
+  p.block_bytes = kBlockBytes;
+  p.block_mapping = mapping.data();
+  p.num_copies = count;
+  p.mapping_row_stride = 2;
+  p.mapping_column_stride = 1;
+  p.src_on_cuda = !to_device;
+  p.dst_on_cuda = to_device;
+  const double time =
+      MicrosecondsOf(8, [&](int64_t, cudaStream_t stream) { MustBeOk(SwapBlocksCuda(p, stream)); });
+  std::printf("swap_blocks %s %3ld x 32 KiB  %7.2f us  %5.1f GB/s one way\n",
+              to_device ? "h2d" : "d2h", static_cast<long>(count), time,
+              static_cast<double>(count * kBlockBytes) / time * 1e-3);
+  std::fflush(stdout);
+}
+
 }  // namespace
 }  // namespace stablekv::bench
 
@@ -135,6 +162,11 @@ int main() {
         }
       }
     }
+  }
+  uint8_t* host;
+  b::Must(cudaMallocHost(&host, int64_t{64} << 20), "cudaMallocHost");
+  for (const bool to_device : {true, false}) {
+    for (const int64_t count : {64, 512}) b::BenchSwap(count, to_device, caches, host);
   }
   return 0;
 }

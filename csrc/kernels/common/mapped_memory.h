@@ -2,6 +2,8 @@
 #ifndef STABLEKV_CSRC_KERNELS_COMMON_MAPPED_MEMORY_H_
 #define STABLEKV_CSRC_KERNELS_COMMON_MAPPED_MEMORY_H_
 
+#include <cstdint>
+
 #include "csrc/kernels/common/status.h"
 
 namespace stablekv {
@@ -9,6 +11,9 @@ namespace stablekv {
 // Sets `*address` to where the current CUDA device finds the byte at `host`, or to null where that
 // memory is not pinned.
 Status DeviceAddressOf(const void* host, void** address);
+
+// The same for `bytes` > 0 bytes from `host`, all of which lie in one pinned allocation, or null.
+Status DeviceAddressOfRange(const void* host, int64_t bytes, void** address);
 
 }  // namespace stablekv
 

@@ -12,6 +12,11 @@
 
 namespace stablekv {
 
+// Whether `next` goes on where `copy` ends, on both sides.
+inline bool Continues(const MemoryCopy& copy, const MemoryCopy& next) {
+  return next.from == copy.from + copy.bytes && next.to == copy.to + copy.bytes;
+}
+
 // Enqueues `count` copies, in order. Neighbours that continue each other on both sides become one,
 // but for cudaMemcpyDefault, where they may belong to different allocations. Messages count copies
 // from `first`.
@@ -21,8 +26,7 @@ inline Status EnqueueCopies(const MemoryCopy* copies, int64_t count, cudaMemcpyK
     MemoryCopy copy = copies[i];
     int64_t next = i + 1;
     // Merged copies do not overlap either: the sources would be overwritten otherwise.
-    while (kind != cudaMemcpyDefault && next < count &&
-           copies[next].from == copy.from + copy.bytes && copies[next].to == copy.to + copy.bytes) {
+    while (kind != cudaMemcpyDefault && next < count && Continues(copy, copies[next])) {
       const uintptr_t from = reinterpret_cast<uintptr_t>(copy.from);
       const uintptr_t to = reinterpret_cast<uintptr_t>(copy.to);
       const auto bytes = static_cast<uintptr_t>(copy.bytes + copies[next].bytes);

@@ -14,7 +14,7 @@
 namespace stablekv {
 namespace {
 
-constexpr int kCtaThreads = 256;
+constexpr int kCtaThreads = 64;
 constexpr int64_t kPieceElements = 512;  // of a row, for one group of threads
 constexpr int kMinGroupThreads = 4;
 
@@ -51,12 +51,12 @@ __device__ __forceinline__ void WritePiece(const FlashArgs& args, const FlashSid
 
 // Vectors of a piece that a thread of a full group has.
 template <ElementType kElement>
-inline constexpr int kVectorsPerThread =
+inline constexpr int kMaxVectors =
     static_cast<int>(kPieceElements) / kElementsPerVector<kElement> / kWarpThreads;
 
 // Both sides of a piece by vectors alone. Everything that is read is on its way before anything is
 // waited for, the slot too.
-template <ElementType kElement, CacheType kCache>
+template <ElementType kElement, CacheType kCache, int kVectors>
 __device__ __forceinline__ void WriteVectors(const FlashArgs& args, int64_t token, int64_t head,
                                              int64_t first, int thread) {
   using Source = typename ElementFormat<kElement>::Bits;
@@ -64,7 +64,6 @@ __device__ __forceinline__ void WriteVectors(const FlashArgs& args, int64_t toke
   using Stored = typename Format::Bits;
   constexpr bool kScaled = kCache != CacheType::kAuto;
   constexpr int kCount = kElementsPerVector<kElement>;
-  constexpr int kVectors = kVectorsPerThread<kElement>;
   const ReshapeAndCacheFlashParams& params = args.params;
   const FlashSide* const sides[2] = {&params.key, &params.value};
   const int64_t left = params.head_size - first;
@@ -101,12 +100,7 @@ __device__ __forceinline__ void WriteVectors(const FlashArgs& args, int64_t toke
         for (int i = 0; i < kCount; ++i) {
           numbers[i] = Decode<ElementFormat<kElement>>(loaded[side][v].numbers[i]);
         }
-        quotient.Divide(numbers);
-#pragma unroll
-        for (int i = 0; i < kCount; i += 4) {
-          stored.words[i / 4] = EncodePair<Format>(numbers[i], numbers[i + 1]) |
-                                EncodePair<Format>(numbers[i + 2], numbers[i + 3]) << 16;
-        }
+        quotient.template Encode<Format>(numbers, stored.words);
       } else {
 #pragma unroll
         for (int i = 0; i < kCount; ++i) stored.numbers[i] = loaded[side][v].numbers[i];
@@ -116,7 +110,8 @@ __device__ __forceinline__ void WriteVectors(const FlashArgs& args, int64_t toke
   }
 }
 
-template <ElementType kElement, CacheType kCache>
+// `kVectors` are those of a thread, where args.only_vectors.
+template <ElementType kElement, CacheType kCache, int kVectors>
 __global__ void __launch_bounds__(kCtaThreads)
     ReshapeAndCacheFlashKernel(const __grid_constant__ FlashArgs args) {
   const ReshapeAndCacheFlashParams& params = args.params;
@@ -133,7 +128,7 @@ __global__ void __launch_bounds__(kCtaThreads)
     const int64_t token = row / params.num_heads;
     const int64_t head = row - token * params.num_heads;
     if (args.only_vectors) {
-      WriteVectors<kElement, kCache>(args, token, head, first, thread);
+      WriteVectors<kElement, kCache, kVectors>(args, token, head, first, thread);
       continue;
     }
     const int64_t slot = params.slot_mapping[token];
@@ -159,7 +154,7 @@ bool HasVectors(const ReshapeAndCacheFlashParams& params, const FlashSide& side)
                    CacheVectorBytes(params.element, params.cache));
 }
 
-template <ElementType kElement, CacheType kCache>
+template <ElementType kElement, CacheType kCache, int kVectors>
 Status Launch(const FlashArgs& args, CudaStream stream) {
   static KernelLimits limits;
   const int64_t groups = kCtaThreads / args.group_threads;
@@ -168,19 +163,29 @@ Status Launch(const FlashArgs& args, CudaStream stream) {
   config.block = dim3(kCtaThreads);
   config.overlap_earlier = true;
   return LaunchKernel<FlashArgs>("reshape_and_cache_flash",
-                                 ReshapeAndCacheFlashKernel<kElement, kCache>, config, &limits,
-                                 stream, args);
+                                 ReshapeAndCacheFlashKernel<kElement, kCache, kVectors>, config,
+                                 &limits, stream, args);
+}
+
+template <ElementType kElement, CacheType kCache>
+Status LaunchForRows(const FlashArgs& args, CudaStream stream) {
+  // Fewer vectors take fewer registers, so that more threads have theirs under way.
+  const int64_t elements = std::min(args.params.head_size, kPieceElements);
+  if (elements <= int64_t{args.group_threads} * kElementsPerVector<kElement>) {
+    return Launch<kElement, kCache, 1>(args, stream);
+  }
+  return Launch<kElement, kCache, kMaxVectors<kElement>>(args, stream);
 }
 
 template <ElementType kElement>
 Status LaunchForCache(const FlashArgs& args, CudaStream stream) {
   switch (args.params.cache) {
     case CacheType::kAuto:
-      return Launch<kElement, CacheType::kAuto>(args, stream);
+      return LaunchForRows<kElement, CacheType::kAuto>(args, stream);
     case CacheType::kFp8E4M3:
-      return Launch<kElement, CacheType::kFp8E4M3>(args, stream);
+      return LaunchForRows<kElement, CacheType::kFp8E4M3>(args, stream);
     case CacheType::kFp8E5M2:
-      return Launch<kElement, CacheType::kFp8E5M2>(args, stream);
+      return LaunchForRows<kElement, CacheType::kFp8E5M2>(args, stream);
   }
   return Status::Error("reshape_and_cache_flash on CUDA: unknown cache type");
 }

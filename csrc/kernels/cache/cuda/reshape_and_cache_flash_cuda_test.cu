@@ -99,7 +99,7 @@ class DeviceSide {
 void Run(const Case& c) {
   Random random(c.num_tokens * 131 + c.num_heads * 17 + c.head_size + c.misalign);
   Side key(c, c.key_hnd, 0.0371f, &random);
-  Side value(c, c.value_hnd, 3e-3f, &random);
+  Side value(c, c.value_hnd, 0.125f, &random);  // a power of two
   const int64_t num_slots = NumBlocks(c) * c.block_size;
   const std::vector<int64_t> slots = RandomSlots(c.num_tokens, num_slots, &random);
   const DeviceSide device_key(c, key);

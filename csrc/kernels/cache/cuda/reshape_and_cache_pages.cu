@@ -108,14 +108,8 @@ __device__ __forceinline__ void PutVector(const uint4& vector, const FastQuotien
     float numbers[kVector];
 #pragma unroll
     for (int w = 0; w < 4; ++w) Format::DecodeWord(words[w], numbers + 2 * w);
-    quotient.Divide(numbers);
     uint32_t stored[2];
-#pragma unroll
-    for (int w = 0; w < 2; ++w) {
-      stored[w] = EncodePair<CacheFormat<kElement, kCache>>(numbers[4 * w], numbers[4 * w + 1]) |
-                  EncodePair<CacheFormat<kElement, kCache>>(numbers[4 * w + 2], numbers[4 * w + 3])
-                      << 16;
-    }
+    quotient.Encode<CacheFormat<kElement, kCache>>(numbers, stored);
     reinterpret_cast<uint2*>(rows.Chunk(token, index / 2))[index % 2] = {stored[0], stored[1]};
   }
 }

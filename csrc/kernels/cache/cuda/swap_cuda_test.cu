@@ -1,6 +1,7 @@
 // swap_blocks and swap_blocks_batch on CUDA against the CPU: all bytes of both sides.
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -83,13 +84,14 @@ struct SwapCase {
 constexpr int64_t kBlocks = 300;
 constexpr int64_t kLargeBlock = 17000;  // bytes: several CTAs
 constexpr int64_t kLargeBlocks = 12;
+constexpr int64_t kDriverBlock = 200000;  // bytes: worth a copy of the driver's
 
 void Run(const SwapCase& c) {
   const std::string name = "swap_blocks " + c.name + " of " + std::to_string(c.block_bytes) +
                            " shift " + std::to_string(c.shift) + " " + Name(c.src) + " to " +
                            Name(c.dst) + (c.one_buffer ? " in one buffer" : "");
   Random random(c.block_bytes + c.shift);
-  const int64_t num_blocks = c.block_bytes == kLargeBlock ? kLargeBlocks : kBlocks;
+  const int64_t num_blocks = c.block_bytes >= kLargeBlock ? kLargeBlocks : kBlocks;
   std::vector<uint8_t> src = RandomBytes(num_blocks * c.block_bytes, &random);
   std::vector<uint8_t> dst = RandomBytes(num_blocks * c.block_bytes, &random);
   const Memory src_memory(src, c.src, c.shift);
@@ -151,8 +153,9 @@ std::vector<SwapCase> SwapCases() {
   for (const auto& mapping : mappings) {
     for (const auto& way : ways) {
       if (mapping.one_buffer && way.src != way.dst) continue;
-      for (const int64_t block_bytes : {int64_t{1}, int64_t{36}, int64_t{64}, kLargeBlock}) {
-        if (block_bytes == kLargeBlock && mapping.mapping.size() > 2 * kLargeBlocks) continue;
+      for (const int64_t block_bytes :
+           {int64_t{1}, int64_t{36}, int64_t{64}, kLargeBlock, kDriverBlock}) {
+        if (block_bytes >= kLargeBlock && mapping.mapping.size() > 2 * kLargeBlocks) continue;
         for (const int64_t shift : {0, 1, 4}) {
           cases.push_back({mapping.name, mapping.mapping, block_bytes, shift, way.src, way.dst,
                            mapping.one_buffer, shift == 4});
@@ -161,6 +164,38 @@ std::vector<SwapCase> SwapCases() {
     }
   }
   return cases;
+}
+
+// Memory of the CPU of which one half is pinned: a kernel would fault on the other.
+void RunHalfPinned() {
+  constexpr int64_t kBlock = 4096;  // bytes: a page
+  constexpr int64_t kPages = 16;
+  const std::string name = "swap_blocks to memory of which half is pinned";
+  Random random(5);
+  const std::vector<uint8_t> src = RandomBytes(kPages * kBlock, &random);
+  std::vector<uint8_t> dst = RandomBytes(kPages * kBlock, &random);
+  const Memory on_device(src, Place::kDevice, 0);
+  std::vector<uint8_t> memory(dst.size() + kBlock);
+  uint8_t* const aligned =
+      memory.data() + (kBlock - reinterpret_cast<uintptr_t>(memory.data()) % kBlock) % kBlock;
+  std::copy(dst.begin(), dst.end(), aligned);
+  Must(cudaHostRegister(aligned, kPages / 2 * kBlock, cudaHostRegisterDefault), "register");
+  const std::vector<int64_t> mapping{0, 1, 2, 15, 4, 8, 7, 7};
+  SwapBlocksParams params = {};
+  params.num_copies = 4;
+  params.mapping_row_stride = 2;
+  params.mapping_column_stride = 1;
+  params.block_mapping = mapping.data();
+  params.block_bytes = kBlock;
+  params.src = on_device.data();
+  params.dst = aligned;
+  params.src_on_cuda = true;
+  RunAndWait(name, SwapBlocksCuda(params, nullptr), nullptr);
+  params.src = src.data();
+  params.dst = dst.data();
+  Expect(SwapBlocksCpu(params, &SerialFor).ok(), name + ": on the CPU");
+  Expect(std::equal(dst.begin(), dst.end(), aligned), name + ": destination differs");
+  Must(cudaHostUnregister(aligned), "unregister");
 }
 
 // ---- swap_blocks_batch
@@ -230,7 +265,8 @@ int main() {
   if (!t::HaveDevice("swap_cuda_test")) return 0;
   const std::vector<t::SwapCase> swaps = t::SwapCases();
   for (const t::SwapCase& c : swaps) t::Run(c);
+  t::RunHalfPinned();
   const std::vector<t::BatchCase> batches = t::BatchCases();
   for (const t::BatchCase& c : batches) t::Run(c);
-  return t::Report("swap_cuda_test", static_cast<int>(swaps.size() + batches.size()));
+  return t::Report("swap_cuda_test", static_cast<int>(swaps.size() + 1 + batches.size()));
 }
