@@ -9,6 +9,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from stablekv.bench.decode import DecodeData, check_rows
+from stablekv.bench.flashinfer_peers import flashinfer_peers
 from stablekv.bench.work import Work
 
 _SDPA = {
@@ -19,9 +20,14 @@ _SDPA = {
 
 def peers_of(data: DecodeData) -> dict[str, Callable[[], Work]]:
     """By name. Each is made when it is called, for it may need as much memory as the caches."""
-    case = data.case
+    if data.case.version != "auto":
+        return {}  # the same work as the case that leaves the choice
+    return {**_dense_peers(data), **flashinfer_peers(data)}
+
+
+def _dense_peers(data: DecodeData) -> dict[str, Callable[[], Work]]:
     # Dense attention takes neither fp8 nor sequences of different lengths.
-    if case.ragged or case.kv_cache_dtype != "auto" or case.version != "auto":
+    if data.case.ragged or data.case.kv_cache_dtype != "auto":
         return {}
     if data.query.device.type == "cpu":
         return {
