@@ -5,6 +5,7 @@
 #include "csrc/kernels/attention/merge_attn_states.h"
 #include "csrc/kernels/common/element_bits.h"
 #include "csrc/kernels/common/fp8.h"
+#include "csrc/kernels/common/type_dispatch.h"
 
 namespace stablekv {
 namespace {
@@ -76,18 +77,10 @@ void Merge(const MergeAttnStatesParams& params, ParallelFor parallel_for) {
 
 Status MergeAttnStatesCpu(const MergeAttnStatesParams& params, ParallelFor parallel_for) {
   if (params.num_tokens == 0 || params.num_heads == 0) return Status();
-  switch (params.element) {
-    case ElementType::kFloat32:
-      Merge<ElementType::kFloat32>(params, parallel_for);
-      break;
-    case ElementType::kFloat16:
-      Merge<ElementType::kFloat16>(params, parallel_for);
-      break;
-    case ElementType::kBFloat16:
-      Merge<ElementType::kBFloat16>(params, parallel_for);
-      break;
-  }
-  return Status();
+  return ForElement("merge_attn_states on the CPU", params.element, [&](auto element) {
+    Merge<element.value>(params, parallel_for);
+    return Status();
+  });
 }
 
 }  // namespace stablekv

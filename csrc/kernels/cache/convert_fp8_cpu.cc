@@ -3,6 +3,7 @@
 #include "csrc/kernels/common/cpu_isa.h"
 #include "csrc/kernels/common/element_bits.h"
 #include "csrc/kernels/common/fp8.h"
+#include "csrc/kernels/common/type_dispatch.h"
 
 namespace stablekv {
 namespace {
@@ -43,18 +44,10 @@ Status ConvertFp8Cpu(const ConvertFp8Params& params, ParallelFor parallel_for) {
     Encode(params, parallel_for);
     return Status();
   }
-  switch (params.element) {
-    case ElementType::kFloat32:
-      Decode<ElementType::kFloat32>(params, parallel_for);
-      break;
-    case ElementType::kFloat16:
-      Decode<ElementType::kFloat16>(params, parallel_for);
-      break;
-    case ElementType::kBFloat16:
-      Decode<ElementType::kBFloat16>(params, parallel_for);
-      break;
-  }
-  return Status();
+  return ForElement("convert_fp8 on the CPU", params.element, [&](auto element) {
+    Decode<element.value>(params, parallel_for);
+    return Status();
+  });
 }
 
 }  // namespace stablekv

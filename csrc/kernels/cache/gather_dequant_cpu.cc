@@ -6,6 +6,7 @@
 #include "csrc/kernels/cache/paged_runs_cpu.h"
 #include "csrc/kernels/common/element_bits.h"
 #include "csrc/kernels/common/fp8.h"
+#include "csrc/kernels/common/type_dispatch.h"
 
 namespace stablekv {
 namespace {
@@ -51,18 +52,10 @@ Status GatherDequantCpu(const GatherDequantParams& params, const RowStartsArg& s
     CopyRuns(CopyOf(params), runs, parallel_for);
     return Status();
   }
-  switch (params.element) {
-    case ElementType::kFloat32:
-      Gather<ElementType::kFloat32>(params, runs, parallel_for);
-      break;
-    case ElementType::kFloat16:
-      Gather<ElementType::kFloat16>(params, runs, parallel_for);
-      break;
-    case ElementType::kBFloat16:
-      Gather<ElementType::kBFloat16>(params, runs, parallel_for);
-      break;
-  }
-  return Status();
+  return ForElement("gather_dequant on the CPU", params.element, [&](auto element) {
+    Gather<element.value>(params, runs, parallel_for);
+    return Status();
+  });
 }
 
 }  // namespace stablekv

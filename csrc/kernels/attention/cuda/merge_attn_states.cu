@@ -5,6 +5,7 @@
 #include "csrc/kernels/attention/merge_attn_states.h"
 #include "csrc/kernels/common/cuda/launch.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
+#include "csrc/kernels/common/type_dispatch.h"
 
 namespace stablekv {
 namespace {
@@ -169,15 +170,8 @@ Status MergeAttnStatesCuda(const MergeAttnStatesParams& params, CudaStream strea
                  IsAligned(params.suffix, pack, 16) && IsAligned(params.output, pack, output_bytes);
   const int64_t pieces = params.head_size / (args.vectors ? pack : 1);
   while (args.log_lanes < 5 && (int64_t{1} << args.log_lanes) < pieces) ++args.log_lanes;
-  switch (params.element) {
-    case ElementType::kFloat32:
-      return LaunchForOutput<ElementType::kFloat32>(args, stream);
-    case ElementType::kFloat16:
-      return LaunchForOutput<ElementType::kFloat16>(args, stream);
-    case ElementType::kBFloat16:
-      return LaunchForOutput<ElementType::kBFloat16>(args, stream);
-  }
-  return Status::Error("merge_attn_states on CUDA: unknown element type");
+  return ForElement("merge_attn_states on CUDA", params.element,
+                    [&](auto element) { return LaunchForOutput<element.value>(args, stream); });
 }
 
 }  // namespace stablekv

@@ -4,6 +4,7 @@
 #include "csrc/kernels/cache/convert_fp8.h"
 #include "csrc/kernels/common/cuda/launch.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
+#include "csrc/kernels/common/type_dispatch.h"
 
 namespace stablekv {
 namespace {
@@ -74,27 +75,16 @@ Status LaunchFor(const ConvertFp8Params& params, CudaStream stream) {
       GridFor((params.count - 1) / per_cta + 1), dim3(kThreads), stream, params, vectors);
 }
 
-template <ElementType kElement>
-Status LaunchForElement(const ConvertFp8Params& params, CudaStream stream) {
-  if (params.cache == CacheType::kFp8E4M3) {
-    return LaunchFor<kElement, CacheType::kFp8E4M3>(params, stream);
-  }
-  return LaunchFor<kElement, CacheType::kFp8E5M2>(params, stream);
-}
-
 }  // namespace
 
 Status ConvertFp8Cuda(const ConvertFp8Params& params, CudaStream stream) {
   if (params.count == 0) return Status();
-  switch (params.element) {
-    case ElementType::kFloat32:
-      return LaunchForElement<ElementType::kFloat32>(params, stream);
-    case ElementType::kFloat16:
-      return LaunchForElement<ElementType::kFloat16>(params, stream);
-    case ElementType::kBFloat16:
-      return LaunchForElement<ElementType::kBFloat16>(params, stream);
-  }
-  return Status::Error("convert_fp8 on CUDA: unknown element type");
+  constexpr const char* kWhat = "convert_fp8 on CUDA";
+  return ForElement(kWhat, params.element, [&](auto element) {
+    return ForFp8(kWhat, params.cache, [&](auto cache) {
+      return LaunchFor<element.value, cache.value>(params, stream);
+    });
+  });
 }
 
 }  // namespace stablekv

@@ -5,6 +5,7 @@
 #include "csrc/kernels/cache/gather_dequant.h"
 #include "csrc/kernels/common/cuda/launch.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
+#include "csrc/kernels/common/type_dispatch.h"
 
 namespace stablekv {
 namespace {
@@ -77,19 +78,6 @@ Status Launch(const DequantArgs& args, CudaStream stream) {
                                    dim3(kRowThreads), stream, args);
 }
 
-template <ElementType kElement>
-Status LaunchForCache(const DequantArgs& args, CudaStream stream) {
-  switch (args.params.cache) {
-    case CacheType::kFp8E4M3:
-      return Launch<kElement, CacheType::kFp8E4M3>(args, stream);
-    case CacheType::kFp8E5M2:
-      return Launch<kElement, CacheType::kFp8E5M2>(args, stream);
-    case CacheType::kAuto:
-      break;
-  }
-  return Status::Error("gather_dequant on CUDA: not an fp8 cache");
-}
-
 // Whether a vector of `vector` elements, of which the cache's take a byte, is aligned everywhere.
 bool CanUseVectors(const GatherDequantParams& params, int64_t vector) {
   const auto from = reinterpret_cast<uintptr_t>(params.from);
@@ -109,15 +97,11 @@ Status GatherDequantCuda(const GatherDequantParams& params, CudaStream stream) {
   args.params = params;
   args.vectors = CanUseVectors(params, vector);
   args.log_lanes = LogLanesFor(params.entry_size / (args.vectors ? vector : 1));
-  switch (params.element) {
-    case ElementType::kFloat32:
-      return LaunchForCache<ElementType::kFloat32>(args, stream);
-    case ElementType::kFloat16:
-      return LaunchForCache<ElementType::kFloat16>(args, stream);
-    case ElementType::kBFloat16:
-      return LaunchForCache<ElementType::kBFloat16>(args, stream);
-  }
-  return Status::Error("gather_dequant on CUDA: unknown element type");
+  constexpr const char* kWhat = "gather_dequant on CUDA";
+  return ForElement(kWhat, params.element, [&](auto element) {
+    return ForFp8(kWhat, params.cache,
+                  [&](auto cache) { return Launch<element.value, cache.value>(args, stream); });
+  });
 }
 
 }  // namespace stablekv

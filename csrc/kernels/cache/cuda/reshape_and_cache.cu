@@ -6,6 +6,7 @@
 #include "csrc/kernels/cache/reshape_and_cache.h"
 #include "csrc/kernels/common/cuda/launch.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
+#include "csrc/kernels/common/type_dispatch.h"
 
 namespace stablekv {
 namespace {
@@ -200,19 +201,6 @@ Status Launch(const TileArgs& args, CudaStream stream) {
                                 GridFor(args.num_work_items), dim3(kThreads), stream, args);
 }
 
-template <ElementType kElement>
-Status LaunchForCache(const TileArgs& args, CudaStream stream) {
-  switch (args.params.cache) {
-    case CacheType::kAuto:
-      return Launch<kElement, CacheType::kAuto>(args, stream);
-    case CacheType::kFp8E4M3:
-      return Launch<kElement, CacheType::kFp8E4M3>(args, stream);
-    case CacheType::kFp8E5M2:
-      return Launch<kElement, CacheType::kFp8E5M2>(args, stream);
-  }
-  return Status::Error("reshape_and_cache on CUDA: unknown cache type");
-}
-
 }  // namespace
 
 Status ReshapeAndCacheCuda(const ReshapeAndCacheParams& params, CudaStream stream) {
@@ -233,15 +221,9 @@ Status ReshapeAndCacheCuda(const ReshapeAndCacheParams& params, CudaStream strea
   args.write_vectors =
       params.x * cache_bytes == 16 && IsAligned(params.key_cache, params.key_cache_block_stride,
                                                 params.key_cache_head_stride, cache_bytes);
-  switch (params.element) {
-    case ElementType::kFloat32:
-      return LaunchForCache<ElementType::kFloat32>(args, stream);
-    case ElementType::kFloat16:
-      return LaunchForCache<ElementType::kFloat16>(args, stream);
-    case ElementType::kBFloat16:
-      return LaunchForCache<ElementType::kBFloat16>(args, stream);
-  }
-  return Status::Error("reshape_and_cache on CUDA: unknown element type");
+  return ForTypes(
+      "reshape_and_cache on CUDA", params.element, params.cache,
+      [&](auto element, auto cache) { return Launch<element.value, cache.value>(args, stream); });
 }
 
 }  // namespace stablekv

@@ -9,6 +9,7 @@
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/common/cuda/overlap.cuh"
 #include "csrc/kernels/common/slot_mapping.h"
+#include "csrc/kernels/common/type_dispatch.h"
 #include "csrc/kernels/mla/cuda/store_row.cuh"
 
 namespace stablekv {
@@ -177,19 +178,6 @@ Status LaunchForRows(const FlashArgs& args, CudaStream stream) {
   return Launch<kElement, kCache, kMaxVectors<kElement>>(args, stream);
 }
 
-template <ElementType kElement>
-Status LaunchForCache(const FlashArgs& args, CudaStream stream) {
-  switch (args.params.cache) {
-    case CacheType::kAuto:
-      return LaunchForRows<kElement, CacheType::kAuto>(args, stream);
-    case CacheType::kFp8E4M3:
-      return LaunchForRows<kElement, CacheType::kFp8E4M3>(args, stream);
-    case CacheType::kFp8E5M2:
-      return LaunchForRows<kElement, CacheType::kFp8E5M2>(args, stream);
-  }
-  return Status::Error("reshape_and_cache_flash on CUDA: unknown cache type");
-}
-
 }  // namespace
 
 Status ReshapeAndCacheFlashCuda(const ReshapeAndCacheFlashParams& unjoined, CudaStream stream) {
@@ -210,15 +198,10 @@ Status ReshapeAndCacheFlashCuda(const ReshapeAndCacheFlashParams& unjoined, Cuda
   while (args.group_threads < kWarpThreads && args.group_threads < useful) args.group_threads *= 2;
   args.only_vectors = vectors && params.head_size % per_thread == 0;
 
-  switch (params.element) {
-    case ElementType::kFloat32:
-      return LaunchForCache<ElementType::kFloat32>(args, stream);
-    case ElementType::kFloat16:
-      return LaunchForCache<ElementType::kFloat16>(args, stream);
-    case ElementType::kBFloat16:
-      return LaunchForCache<ElementType::kBFloat16>(args, stream);
-  }
-  return Status::Error("reshape_and_cache_flash on CUDA: unknown element type");
+  return ForTypes("reshape_and_cache_flash on CUDA", params.element, params.cache,
+                  [&](auto element, auto cache) {
+                    return LaunchForRows<element.value, cache.value>(args, stream);
+                  });
 }
 
 }  // namespace stablekv

@@ -6,6 +6,7 @@
 #include "csrc/kernels/common/cuda/launch_config.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/common/cuda/overlap.cuh"
+#include "csrc/kernels/common/type_dispatch.h"
 
 namespace stablekv {
 namespace {
@@ -249,19 +250,6 @@ Status Launch(const PageArgs& args, CudaStream stream) {
                                 stream, args);
 }
 
-template <ElementType kElement>
-Status LaunchForCache(const PageArgs& args, CudaStream stream) {
-  switch (args.params.cache) {
-    case CacheType::kAuto:
-      return Launch<kElement, CacheType::kAuto>(args, stream);
-    case CacheType::kFp8E4M3:
-      return Launch<kElement, CacheType::kFp8E4M3>(args, stream);
-    case CacheType::kFp8E5M2:
-      return Launch<kElement, CacheType::kFp8E5M2>(args, stream);
-  }
-  return Status::Error("reshape_and_cache on CUDA: unknown cache type");
-}
-
 // Whether rows of heads begin at multiples of 16 bytes.
 bool RowsAreAligned(const void* tensor, int64_t outer_stride, int64_t head_stride, int64_t bytes) {
   return reinterpret_cast<uintptr_t>(tensor) % 16 == 0 && outer_stride * bytes % 16 == 0 &&
@@ -292,9 +280,11 @@ Status LaunchPages(const ReshapeAndCacheParams& params, CudaStream stream) {
       params.block_size % kGroup == 0 &&
       RowsAreAligned(params.value_cache, params.value_cache_block_stride,
                      params.value_cache_head_stride, SizeOf(params.cache, params.element));
-  return params.element == ElementType::kFloat16
-             ? LaunchForCache<ElementType::kFloat16>(args, stream)
-             : LaunchForCache<ElementType::kBFloat16>(args, stream);
+  return ForCache("reshape_and_cache on CUDA", params.cache, [&](auto cache) {
+    return params.element == ElementType::kFloat16
+               ? Launch<ElementType::kFloat16, cache.value>(args, stream)
+               : Launch<ElementType::kBFloat16, cache.value>(args, stream);
+  });
 }
 
 }  // namespace stablekv

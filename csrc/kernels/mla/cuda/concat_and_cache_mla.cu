@@ -4,6 +4,7 @@
 #include "csrc/kernels/common/cuda/launch.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/common/slot_mapping.h"
+#include "csrc/kernels/common/type_dispatch.h"
 #include "csrc/kernels/mla/concat_and_cache_mla.h"
 #include "csrc/kernels/mla/cuda/concat_and_cache_ds_mla.h"
 #include "csrc/kernels/mla/cuda/store_row.cuh"
@@ -58,19 +59,6 @@ Status Launch(const WriteArgs& args, CudaStream stream) {
                                  dim3(kWarps * kWarpThreads), stream, args);
 }
 
-template <ElementType kElement>
-Status LaunchForCache(const WriteArgs& args, CudaStream stream) {
-  switch (args.params.cache) {
-    case CacheType::kAuto:
-      return Launch<kElement, CacheType::kAuto>(args, stream);
-    case CacheType::kFp8E4M3:
-      return Launch<kElement, CacheType::kFp8E4M3>(args, stream);
-    case CacheType::kFp8E5M2:
-      return Launch<kElement, CacheType::kFp8E5M2>(args, stream);
-  }
-  return Status::Error("concat_and_cache_mla on CUDA: unknown cache type");
-}
-
 }  // namespace
 
 Status ConcatAndCacheMlaCuda(const ConcatAndCacheMlaParams& params, CudaStream stream) {
@@ -91,15 +79,9 @@ Status ConcatAndCacheMlaCuda(const ConcatAndCacheMlaParams& params, CudaStream s
       rows_aligned && IsAligned(params.kv_c, {params.kv_c_stride * source_bytes}, 16);
   args.k_pe_vectors = rows_aligned && params.kv_lora_rank * cache_bytes % vector_bytes == 0 &&
                       IsAligned(params.k_pe, {params.k_pe_stride * source_bytes}, 16);
-  switch (params.element) {
-    case ElementType::kFloat32:
-      return LaunchForCache<ElementType::kFloat32>(args, stream);
-    case ElementType::kFloat16:
-      return LaunchForCache<ElementType::kFloat16>(args, stream);
-    case ElementType::kBFloat16:
-      return LaunchForCache<ElementType::kBFloat16>(args, stream);
-  }
-  return Status::Error("concat_and_cache_mla on CUDA: unknown element type");
+  return ForTypes(
+      "concat_and_cache_mla on CUDA", params.element, params.cache,
+      [&](auto element, auto cache) { return Launch<element.value, cache.value>(args, stream); });
 }
 
 }  // namespace stablekv

@@ -4,6 +4,7 @@
 #include "csrc/kernels/common/cuda/launch.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/common/slot_mapping.h"
+#include "csrc/kernels/common/type_dispatch.h"
 #include "csrc/kernels/mla/concat_and_cache_mla_rope_fused.h"
 #include "csrc/kernels/mla/cuda/rotary.cuh"
 #include "csrc/kernels/mla/cuda/store_row.cuh"
@@ -160,19 +161,6 @@ Status Launch(const FusedArgs& args, CudaStream stream) {
                                  GridFor(args.params.num_tokens), dim3(kThreads), stream, args);
 }
 
-template <ElementType kElement>
-Status LaunchForCache(const FusedArgs& args, CudaStream stream) {
-  switch (args.params.cache) {
-    case CacheType::kAuto:
-      return Launch<kElement, CacheType::kAuto>(args, stream);
-    case CacheType::kFp8E4M3:
-      return Launch<kElement, CacheType::kFp8E4M3>(args, stream);
-    case CacheType::kFp8E5M2:
-      return Launch<kElement, CacheType::kFp8E5M2>(args, stream);
-  }
-  return Status::Error("concat_and_cache_mla_rope_fused on CUDA: unknown cache type");
-}
-
 FusedArgs MakeArgs(const ConcatAndCacheMlaRopeFusedParams& params) {
   const int64_t bytes = SizeOf(params.element);
   const int64_t cache_bytes = SizeOf(params.cache, params.element);
@@ -202,15 +190,9 @@ Status ConcatAndCacheMlaRopeFusedCuda(const ConcatAndCacheMlaRopeFusedParams& pa
                                       CudaStream stream) {
   const FusedArgs args = MakeArgs(params);
   if (params.num_tokens == 0 || args.num_slots == 0) return Status();
-  switch (params.element) {
-    case ElementType::kFloat32:
-      return LaunchForCache<ElementType::kFloat32>(args, stream);
-    case ElementType::kFloat16:
-      return LaunchForCache<ElementType::kFloat16>(args, stream);
-    case ElementType::kBFloat16:
-      return LaunchForCache<ElementType::kBFloat16>(args, stream);
-  }
-  return Status::Error("concat_and_cache_mla_rope_fused on CUDA: unknown element type");
+  return ForTypes(
+      "concat_and_cache_mla_rope_fused on CUDA", params.element, params.cache,
+      [&](auto element, auto cache) { return Launch<element.value, cache.value>(args, stream); });
 }
 
 }  // namespace stablekv
