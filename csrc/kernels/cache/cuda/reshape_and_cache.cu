@@ -4,6 +4,7 @@
 
 #include "csrc/kernels/cache/cuda/reshape_and_cache_pages.h"
 #include "csrc/kernels/cache/reshape_and_cache.h"
+#include "csrc/kernels/common/alignment.h"
 #include "csrc/kernels/common/cuda/launch.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/common/type_dispatch.h"
@@ -189,12 +190,6 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// Whether 16-byte accesses are aligned in a tensor of these strides, in elements of `bytes` bytes.
-bool IsAligned(const void* tensor, int64_t outer_stride, int64_t head_stride, int64_t bytes) {
-  return reinterpret_cast<uintptr_t>(tensor) % 16 == 0 && outer_stride * bytes % 16 == 0 &&
-         head_stride * bytes % 16 == 0;
-}
-
 template <ElementType kElement, CacheType kCache>
 Status Launch(const TileArgs& args, CudaStream stream) {
   return LaunchKernel<TileArgs>("reshape_and_cache", ReshapeAndCacheKernel<kElement, kCache>,
@@ -214,13 +209,17 @@ Status ReshapeAndCacheCuda(const ReshapeAndCacheParams& params, CudaStream strea
   if (args.num_work_items == 0 || args.num_slots == 0) return Status();
   const int64_t source_bytes = SizeOf(params.element);
   const int64_t cache_bytes = SizeOf(params.cache, params.element);
-  args.read_vectors[0] =
-      IsAligned(params.key, params.key_token_stride, params.key_head_stride, source_bytes);
-  args.read_vectors[1] =
-      IsAligned(params.value, params.value_token_stride, params.value_head_stride, source_bytes);
+  args.read_vectors[0] = IsAligned(
+      params.key, {params.key_token_stride * source_bytes, params.key_head_stride * source_bytes},
+      16);
+  args.read_vectors[1] = IsAligned(
+      params.value,
+      {params.value_token_stride * source_bytes, params.value_head_stride * source_bytes}, 16);
   args.write_vectors =
-      params.x * cache_bytes == 16 && IsAligned(params.key_cache, params.key_cache_block_stride,
-                                                params.key_cache_head_stride, cache_bytes);
+      params.x * cache_bytes == 16 && IsAligned(params.key_cache,
+                                                {params.key_cache_block_stride * cache_bytes,
+                                                 params.key_cache_head_stride * cache_bytes},
+                                                16);
   return ForTypes(
       "reshape_and_cache on CUDA", params.element, params.cache,
       [&](auto element, auto cache) { return Launch<element.value, cache.value>(args, stream); });

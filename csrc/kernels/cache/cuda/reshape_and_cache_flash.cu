@@ -4,6 +4,7 @@
 
 #include "csrc/kernels/cache/cuda/fast_quotient.cuh"
 #include "csrc/kernels/cache/reshape_and_cache_flash.h"
+#include "csrc/kernels/common/alignment.h"
 #include "csrc/kernels/common/cuda/launch.h"
 #include "csrc/kernels/common/cuda/launch_config.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"

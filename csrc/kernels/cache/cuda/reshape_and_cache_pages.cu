@@ -2,6 +2,7 @@
 
 #include "csrc/kernels/cache/cuda/fast_quotient.cuh"
 #include "csrc/kernels/cache/cuda/reshape_and_cache_pages.h"
+#include "csrc/kernels/common/alignment.h"
 #include "csrc/kernels/common/cuda/launch.h"
 #include "csrc/kernels/common/cuda/launch_config.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
@@ -250,22 +251,19 @@ Status Launch(const PageArgs& args, CudaStream stream) {
                                 stream, args);
 }
 
-// Whether rows of heads begin at multiples of 16 bytes.
-bool RowsAreAligned(const void* tensor, int64_t outer_stride, int64_t head_stride, int64_t bytes) {
-  return reinterpret_cast<uintptr_t>(tensor) % 16 == 0 && outer_stride * bytes % 16 == 0 &&
-         head_stride * bytes % 16 == 0;
-}
-
 }  // namespace
 
 bool PagesCover(const ReshapeAndCacheParams& params) {
   const int64_t cache_bytes = SizeOf(params.cache, params.element);
   return params.element != ElementType::kFloat32 && params.head_size % kVector == 0 &&
          params.x * cache_bytes == 16 && params.head_size % params.x == 0 &&
-         RowsAreAligned(params.key, params.key_token_stride, params.key_head_stride, 2) &&
-         RowsAreAligned(params.value, params.value_token_stride, params.value_head_stride, 2) &&
-         RowsAreAligned(params.key_cache, params.key_cache_block_stride,
-                        params.key_cache_head_stride, cache_bytes);
+         IsAligned(params.key, {params.key_token_stride * 2, params.key_head_stride * 2}, 16) &&
+         IsAligned(params.value, {params.value_token_stride * 2, params.value_head_stride * 2},
+                   16) &&
+         IsAligned(params.key_cache,
+                   {params.key_cache_block_stride * cache_bytes,
+                    params.key_cache_head_stride * cache_bytes},
+                   16);
 }
 
 Status LaunchPages(const ReshapeAndCacheParams& params, CudaStream stream) {
@@ -276,10 +274,12 @@ Status LaunchPages(const ReshapeAndCacheParams& params, CudaStream stream) {
   args.num_work_items =
       (params.num_tokens + kTokens - 1) / kTokens * params.num_heads * args.tiles_per_head;
   if (args.num_work_items == 0 || args.num_slots == 0) return Status();
+  const int64_t cache_bytes = SizeOf(params.cache, params.element);
   args.group_stores =
-      params.block_size % kGroup == 0 &&
-      RowsAreAligned(params.value_cache, params.value_cache_block_stride,
-                     params.value_cache_head_stride, SizeOf(params.cache, params.element));
+      params.block_size % kGroup == 0 && IsAligned(params.value_cache,
+                                                   {params.value_cache_block_stride * cache_bytes,
+                                                    params.value_cache_head_stride * cache_bytes},
+                                                   16);
   return ForCache("reshape_and_cache on CUDA", params.cache, [&](auto cache) {
     return params.element == ElementType::kFloat16
                ? Launch<ElementType::kFloat16, cache.value>(args, stream)

@@ -1,6 +1,7 @@
 // concat_and_cache_mla on CUDA into the 656 bytes of ds_mla_layout.h.
 #include <cstdint>
 
+#include "csrc/kernels/common/alignment.h"
 #include "csrc/kernels/common/cuda/launch.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/common/float_bits.h"

@@ -1,6 +1,7 @@
 // concat_and_cache_mla on CUDA, where a cache element is an element or its fp8.
 #include <cstdint>
 
+#include "csrc/kernels/common/alignment.h"
 #include "csrc/kernels/common/cuda/launch.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/common/slot_mapping.h"

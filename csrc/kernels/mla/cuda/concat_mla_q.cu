@@ -1,6 +1,7 @@
 // concat_mla_q on CUDA.
 #include <cstdint>
 
+#include "csrc/kernels/common/alignment.h"
 #include "csrc/kernels/common/cuda/launch.h"
 #include "csrc/kernels/mla/concat_mla_q.h"
 #include "csrc/kernels/mla/cuda/store_row.cuh"

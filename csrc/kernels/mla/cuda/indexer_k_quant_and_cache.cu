@@ -1,6 +1,7 @@
 // indexer_k_quant_and_cache on CUDA.
 #include <cstdint>
 
+#include "csrc/kernels/common/alignment.h"
 #include "csrc/kernels/common/cuda/launch.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/common/float_bits.h"

@@ -3,7 +3,6 @@
 #define STABLEKV_CSRC_KERNELS_MLA_CUDA_STORE_ROW_CUH_
 
 #include <cstdint>
-#include <initializer_list>
 
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/common/types.h"
@@ -11,13 +10,6 @@
 namespace stablekv {
 
 inline constexpr int kWarpThreads = 32;
-
-// Whether a tensor of these strides, in bytes, has every row at a multiple of `bytes` bytes.
-inline bool IsAligned(const void* tensor, std::initializer_list<int64_t> strides, int64_t bytes) {
-  bool aligned = reinterpret_cast<uintptr_t>(tensor) % bytes == 0;
-  for (const int64_t stride : strides) aligned &= stride % bytes == 0;
-  return aligned;
-}
 
 // What a cache stores for the bits of an element: the same, or fp8 of the quotient.
 template <ElementType kElement, CacheType kCache>
