@@ -50,8 +50,8 @@ def render(cells: Iterable[Cell]) -> str:
             "with one, or remove the older results"
         )
     lines = [
-        f"| torch | CPython | {' | '.join(STEPS)} |",
-        f"| --- | --- |{' --- |' * len(STEPS)}",
+        f"| torch | CPython | cases | {' | '.join(STEPS)} |",
+        f"| --- | --- | --- |{' --- |' * len(STEPS)}",
         *(_row(cell) for cell in cells),
         "",
         *_what_was_run(cells),
@@ -65,27 +65,25 @@ def _row(cell: Cell) -> str:
     torch = cell.found.get("torch", cell.release)
     if cuda := cell.found.get("cuda"):
         torch = f"{torch}, CUDA {cuda}"
+    cases = "all" if cell.every == 1 else f"1 in {cell.every}"
     words = [_words(cell.outcomes.get(step)) for step in STEPS]
-    return f"| {torch} | {cell.found.get('python', cell.python)} | {' | '.join(words)} |"
+    return f"| {torch} | {cell.found.get('python', cell.python)} | {cases} | {' | '.join(words)} |"
 
 
 def _words(outcome: Outcome | None) -> str:
     if outcome is None:
         return "not run"
+    skipped = f", {outcome.skipped} skipped" if outcome.skipped else ""
     if outcome.failures:
-        return f"**{len(outcome.failures)} failed**, {outcome.passed} passed"
-    return f"{outcome.passed} passed" if outcome.passed else "**nothing ran**"
+        return f"**{len(outcome.failures)} failed**, {outcome.passed} passed{skipped}"
+    return f"{outcome.passed} passed{skipped}" if outcome.passed else f"**nothing ran**{skipped}"
 
 
 def _what_was_run(cells: list[Cell]) -> Iterator[str]:
     days = sorted({cell.day for cell in cells})
     yield f"One file in all rows, sha256 `{cells[0].library}`, run on {', '.join(days)}"
-    every = sorted({cell.every for cell in cells})
-    if every == [1]:
-        yield "on machines without a GPU, with every CPU test case."
-    else:
-        counts = " or ".join(map(str, every))
-        yield f"on machines without a GPU, with one CPU test case in {counts} of each test file."
+    yield "on machines without a GPU. `all` is every CPU test case; `1 in N` is one in N of each"
+    yield "test file, but every one on errors and an opcheck of every operator."
 
 
 def _failures(cells: list[Cell]) -> Iterator[str]:

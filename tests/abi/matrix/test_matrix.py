@@ -79,29 +79,37 @@ def test_results_become_rows_in_order(tmp_path: pathlib.Path):
         with zipfile.ZipFile(folder / "outputs.zip", "w") as outputs:
             outputs.writestr(cell.RESULT, result.to_json())
     text = table.render(table.read_results(tmp_path))
-    assert [line[:39] for line in text.splitlines()[2:5]] == [
-        "| 2.9.0, CUDA 13.0 | 3.11.7 | 3 passed ",
-        "| 2.15.0, CUDA 13.0 | 3.9.7 | 3 passed ",
-        "| 2.15.0, CUDA 13.0 | 3.11.7 | 3 passed",
+    assert [line[:45] for line in text.splitlines()[2:5]] == [
+        "| 2.9.0, CUDA 13.0 | 3.11.7 | all | 3 passed ",
+        "| 2.15.0, CUDA 13.0 | 3.9.7 | all | 3 passed ",
+        "| 2.15.0, CUDA 13.0 | 3.11.7 | all | 3 passed",
     ]
-    assert "Nothing failed." in text and "sha256 `abc`" in text and "every CPU test case" in text
+    assert "Nothing failed." in text and "sha256 `abc`" in text
+
+
+def test_a_row_says_what_was_skipped_and_whether_it_is_a_sample():
+    result = a_cell()
+    result.every = 7
+    result.outcomes["operators"].skipped = 5
+    result.outcomes["opcheck"] = Outcome(skipped=2)
+    assert "| 3.11.7 | 1 in 7 | 3 passed | 3 passed, 5 skipped | 3 passed | **nothing ran**, 2" in (
+        table.render([result])
+    )
 
 
 def test_failures_are_named():
     result = a_cell()
-    result.every = 7
     result.outcomes["errors"] = Outcome(passed=2, failures=["package.test_errors.test: `x`"])
     del result.outcomes["package"]
     text = table.render([result])
     assert "| **1 failed**, 2 passed | 3 passed | not run |" in text
     assert "* 2.10, CPython 3.11, errors: `package.test_errors.test: 'x'`" in text
-    assert "one CPU test case in 7" in text
 
 
 def test_a_torch_that_does_not_import_is_a_row():
     result = Cell("2.15", "3.13", "abc", 1, "2026-11-22")
     result.outcomes["import"] = Outcome(failures=["no CPython 3.13"])
-    assert "| 2.15 | 3.13 | **1 failed**, 0 passed | not run |" in table.render([result])
+    assert "| 2.15 | 3.13 | all | **1 failed**, 0 passed | not run |" in table.render([result])
 
 
 def test_results_of_two_libraries_make_no_table():
