@@ -14,6 +14,8 @@ from stablekv.bench.work import Work, WrongAnswer, copies_for
 
 # Largest ||answer - exact|| / ||exact||, by the dtype of queries and output.
 TOLERANCE = {torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 3e-3}
+# A competitor may round the weights of the softmax once more than we do.
+PEER_SLACK = 2.0
 _KV_SCALES = (0.5, 0.25)  # of an fp8 cache
 
 
@@ -128,18 +130,22 @@ def _call(data: DecodeData, layer: int, out: torch.Tensor) -> Callable[[], objec
     )
 
 
-def check_rows(data: DecodeData, layer: int, out: torch.Tensor) -> None:
-    """Compares the first, last, shortest and longest sequence of `out` with exact attention."""
+def check_rows(data: DecodeData, layer: int, out: torch.Tensor, slack: float = 1.0) -> None:
+    """Compares the first, last, shortest and longest sequence of `out` with exact attention.
+
+    `slack` times the tolerance is allowed.
+    """
+    tolerance = slack * TOLERANCE[data.case.dtype]
     lengths = data.case.seq_lens
     by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
     chosen = {by_length[0], by_length[-1], 0, len(lengths) - 1}
     for sequence in sorted(chosen):
         exact = _exact_row(data, layer, sequence)
         error = (out[sequence].float() - exact).norm() / exact.norm()
-        if not error <= TOLERANCE[data.case.dtype]:  # NaN is wrong as well
+        if not error <= tolerance:  # NaN is wrong as well
             raise WrongAnswer(
                 f"{data.case.name}: sequence {sequence} is off by {error:.2g} of its norm, "
-                f"allowed {TOLERANCE[data.case.dtype]:.2g}"
+                f"allowed {tolerance:.2g}"
             )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 
 from stablekv import layouts
-from stablekv.bench.decode import DecodeData, check_rows
+from stablekv.bench.decode import PEER_SLACK, DecodeData, check_rows
 from stablekv.bench.work import Work
 
 _WORKSPACE_BYTES = 384 << 20
@@ -61,7 +61,7 @@ def flashinfer_work(data: DecodeData, tensor_cores: bool) -> Work:
         lambda caches=caches: wrapper.run(data.query, caches, k_scale=k_scale, v_scale=v_scale)
         for caches in layers
     ]
-    return Work(calls, case.kv_bytes, lambda: check_rows(data, 0, calls[0]()))
+    return Work(calls, case.kv_bytes, lambda: check_rows(data, 0, calls[0](), PEER_SLACK))
 
 
 def page_lists(data: DecodeData) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -4,7 +4,9 @@
 #include "csrc/kernels/attention/attn_weights.h"
 #include "csrc/kernels/attention/merge_attn_states.h"
 #include "csrc/kernels/common/cuda/launch.h"
+#include "csrc/kernels/common/cuda/launch_config.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
+#include "csrc/kernels/common/cuda/overlap.cuh"
 #include "csrc/kernels/common/type_dispatch.h"
 
 namespace stablekv {
@@ -104,6 +106,8 @@ struct Row {
 template <ElementType kElement, bool kFp8>
 __global__ void __launch_bounds__(kThreads)
     MergeAttnStatesKernel(const __grid_constant__ MergeArgs args) {
+  WaitForEarlierKernels();
+  LetNextKernelStart();
   using Format = ElementFormat<kElement>;
   using RowType = Row<Format, kFp8>;
   using Bits = typename RowType::Bits;
@@ -140,9 +144,9 @@ template <ElementType kElement, bool kFp8>
 Status Launch(const MergeArgs& args, CudaStream stream) {
   const int64_t num_rows = args.params.num_tokens * args.params.num_heads;
   const int64_t rows_per_cta = kThreads >> args.log_lanes;
-  return LaunchKernel<MergeArgs>("merge_attn_states", MergeAttnStatesKernel<kElement, kFp8>,
-                                 GridFor((num_rows + rows_per_cta - 1) / rows_per_cta),
-                                 dim3(kThreads), stream, args);
+  return LaunchOverlapping<MergeArgs>("merge_attn_states", MergeAttnStatesKernel<kElement, kFp8>,
+                                      GridFor((num_rows + rows_per_cta - 1) / rows_per_cta),
+                                      dim3(kThreads), stream, args);
 }
 
 template <ElementType kElement>

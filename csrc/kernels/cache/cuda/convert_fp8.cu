@@ -3,7 +3,9 @@
 
 #include "csrc/kernels/cache/convert_fp8.h"
 #include "csrc/kernels/common/cuda/launch.h"
+#include "csrc/kernels/common/cuda/launch_config.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
+#include "csrc/kernels/common/cuda/overlap.cuh"
 #include "csrc/kernels/common/type_dispatch.h"
 
 namespace stablekv {
@@ -31,6 +33,8 @@ __device__ __forceinline__ void Convert(typename Element::Bits* element, uint8_t
 template <ElementType kElement, CacheType kCache, bool kToFp8>
 __global__ void __launch_bounds__(kThreads)
     ConvertFp8Kernel(const __grid_constant__ ConvertFp8Params params, bool vectors) {
+  WaitForEarlierKernels();
+  LetNextKernelStart();
   using Element = ElementFormat<kElement>;
   using Fp8 = CacheFormat<kElement, kCache>;
   using Bits = typename Element::Bits;
@@ -68,7 +72,7 @@ Status LaunchFor(const ConvertFp8Params& params, CudaStream stream) {
   const auto fp8 = reinterpret_cast<uintptr_t>(params.fp8);
   const bool vectors = elements % (kVector * SizeOf(kElement)) == 0 && fp8 % kVector == 0;
   const int64_t per_cta = int64_t{kThreads} * (vectors ? kVector : 1);
-  return LaunchKernel<ConvertFp8Params, bool>(
+  return LaunchOverlapping<ConvertFp8Params, bool>(
       "convert_fp8",
       params.to_fp8 ? ConvertFp8Kernel<kElement, kCache, true>
                     : ConvertFp8Kernel<kElement, kCache, false>,

@@ -4,7 +4,9 @@
 #include "csrc/kernels/cache/cuda/row_lanes.cuh"
 #include "csrc/kernels/cache/gather_dequant.h"
 #include "csrc/kernels/common/cuda/launch.h"
+#include "csrc/kernels/common/cuda/launch_config.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
+#include "csrc/kernels/common/cuda/overlap.cuh"
 #include "csrc/kernels/common/type_dispatch.h"
 
 namespace stablekv {
@@ -55,6 +57,8 @@ __device__ __forceinline__ void WidenRow(const uint8_t* from, typename To::Bits*
 template <ElementType kElement, CacheType kCache>
 __global__ void __launch_bounds__(kRowThreads)
     GatherDequantKernel(const __grid_constant__ DequantArgs args) {
+  WaitForEarlierKernels();
+  LetNextKernelStart();
   using To = ElementFormat<kElement>;
   using From = CacheFormat<kElement, kCache>;
   const GatherDequantParams& params = args.params;
@@ -73,9 +77,9 @@ __global__ void __launch_bounds__(kRowThreads)
 
 template <ElementType kElement, CacheType kCache>
 Status Launch(const DequantArgs& args, CudaStream stream) {
-  return LaunchKernel<DequantArgs>("gather_dequant", GatherDequantKernel<kElement, kCache>,
-                                   RowGrid(args.params.rows.num_rows, args.log_lanes),
-                                   dim3(kRowThreads), stream, args);
+  return LaunchOverlapping<DequantArgs>("gather_dequant", GatherDequantKernel<kElement, kCache>,
+                                        RowGrid(args.params.rows.num_rows, args.log_lanes),
+                                        dim3(kRowThreads), stream, args);
 }
 
 // Whether a vector of `vector` elements, of which the cache's take a byte, is aligned everywhere.

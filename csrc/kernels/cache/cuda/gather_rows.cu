@@ -4,6 +4,8 @@
 #include "csrc/kernels/cache/cuda/row_lanes.cuh"
 #include "csrc/kernels/cache/gather_rows.h"
 #include "csrc/kernels/common/cuda/launch.h"
+#include "csrc/kernels/common/cuda/launch_config.h"
+#include "csrc/kernels/common/cuda/overlap.cuh"
 
 namespace stablekv {
 namespace {
@@ -49,6 +51,8 @@ __device__ __forceinline__ void CopyPiece(const GatherPiece& piece, const RowSou
 
 __global__ void __launch_bounds__(kRowThreads)
     GatherRowsKernel(const __grid_constant__ GatherArgs args) {
+  WaitForEarlierKernels();
+  LetNextKernelStart();
   const int lanes = 1 << args.log_lanes;
   const int lane = threadIdx.x & (lanes - 1);
   const GatherRowsParams& params = args.params;
@@ -85,9 +89,9 @@ Status GatherRowsCuda(const GatherRowsParams& params, CudaStream stream) {
   args.params = params;
   for (int64_t i = 0; i < params.num_pieces; ++i) args.units[i] = UnitOf(params.pieces[i]);
   args.log_lanes = LogLanesFor(params.pieces[0].bytes / args.units[0]);
-  return LaunchKernel<GatherArgs>("gather_rows", GatherRowsKernel,
-                                  RowGrid(params.rows.num_rows, args.log_lanes), dim3(kRowThreads),
-                                  stream, args);
+  return LaunchOverlapping<GatherArgs>("gather_rows", GatherRowsKernel,
+                                       RowGrid(params.rows.num_rows, args.log_lanes),
+                                       dim3(kRowThreads), stream, args);
 }
 
 }  // namespace stablekv

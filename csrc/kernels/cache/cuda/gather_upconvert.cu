@@ -4,7 +4,9 @@
 #include "csrc/kernels/cache/cuda/row_lanes.cuh"
 #include "csrc/kernels/cache/gather_upconvert.h"
 #include "csrc/kernels/common/cuda/launch.h"
+#include "csrc/kernels/common/cuda/launch_config.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
+#include "csrc/kernels/common/cuda/overlap.cuh"
 #include "csrc/kernels/mla/ds_mla_layout.h"
 
 namespace stablekv {
@@ -70,6 +72,8 @@ __device__ __forceinline__ void UpconvertBytes(const uint8_t* token, uint16_t* r
 
 __global__ void __launch_bounds__(kRowThreads)
     GatherUpconvertKernel(const __grid_constant__ UpconvertArgs args) {
+  WaitForEarlierKernels();
+  LetNextKernelStart();
   const GatherUpconvertParams& params = args.params;
   const int lane = threadIdx.x % kLanes;
   ForEachRow(params.rows.num_rows, kLogLanes, [&](int64_t row) {
@@ -96,9 +100,9 @@ Status GatherUpconvertCuda(const GatherUpconvertParams& params, CudaStream strea
       ((reinterpret_cast<uintptr_t>(params.from) | reinterpret_cast<uintptr_t>(params.to) |
         static_cast<uint64_t>(params.block_stride | params.token_stride | 2 * params.row_stride)) %
        16) == 0;
-  return LaunchKernel<UpconvertArgs>("gather_upconvert", GatherUpconvertKernel,
-                                     RowGrid(params.rows.num_rows, kLogLanes), dim3(kRowThreads),
-                                     stream, args);
+  return LaunchOverlapping<UpconvertArgs>("gather_upconvert", GatherUpconvertKernel,
+                                          RowGrid(params.rows.num_rows, kLogLanes),
+                                          dim3(kRowThreads), stream, args);
 }
 
 }  // namespace stablekv

@@ -158,15 +158,10 @@ bool HasVectors(const ReshapeAndCacheFlashParams& params, const FlashSide& side)
 
 template <ElementType kElement, CacheType kCache, int kVectors>
 Status Launch(const FlashArgs& args, CudaStream stream) {
-  static KernelLimits limits;
   const int64_t groups = kCtaThreads / args.group_threads;
-  LaunchConfig config;
-  config.grid = GridFor((args.num_pieces + groups - 1) / groups);
-  config.block = dim3(kCtaThreads);
-  config.overlap_earlier = true;
-  return LaunchKernel<FlashArgs>("reshape_and_cache_flash",
-                                 ReshapeAndCacheFlashKernel<kElement, kCache, kVectors>, config,
-                                 &limits, stream, args);
+  return LaunchOverlapping<FlashArgs>(
+      "reshape_and_cache_flash", ReshapeAndCacheFlashKernel<kElement, kCache, kVectors>,
+      GridFor((args.num_pieces + groups - 1) / groups), dim3(kCtaThreads), stream, args);
 }
 
 template <ElementType kElement, CacheType kCache>

@@ -7,6 +7,8 @@
 
 #include "csrc/kernels/cache/reshape_and_cache_nvfp4.h"
 #include "csrc/kernels/common/cuda/launch.h"
+#include "csrc/kernels/common/cuda/launch_config.h"
+#include "csrc/kernels/common/cuda/overlap.cuh"
 #include "csrc/kernels/common/slot_mapping.h"
 
 namespace stablekv {
@@ -47,6 +49,8 @@ __device__ __forceinline__ void StoreData(uint64_t data, uint8_t* to) {
 
 __global__ void __launch_bounds__(kCtaThreads)
     ReshapeAndCacheNvfp4Kernel(const __grid_constant__ Nvfp4Args args) {
+  WaitForEarlierKernels();
+  LetNextKernelStart();
   const ReshapeAndCacheNvfp4Params& params = args.params;
   const int64_t groups = params.head_size / kNvfp4Group;
   const int64_t step = static_cast<int64_t>(gridDim.x) * kCtaThreads;
@@ -96,9 +100,10 @@ Status ReshapeAndCacheNvfp4Cuda(const ReshapeAndCacheNvfp4Params& params, CudaSt
   int major = 0;
   STABLEKV_RETURN_IF_ERROR(CapabilityMajor(&major));
   args.swizzle_values = major != 12;
-  return LaunchKernel<Nvfp4Args>("reshape_and_cache_nvfp4", ReshapeAndCacheNvfp4Kernel,
-                                 GridFor((2 * args.num_groups + kCtaThreads - 1) / kCtaThreads),
-                                 dim3(kCtaThreads), stream, args);
+  return LaunchOverlapping<Nvfp4Args>(
+      "reshape_and_cache_nvfp4", ReshapeAndCacheNvfp4Kernel,
+      GridFor((2 * args.num_groups + kCtaThreads - 1) / kCtaThreads), dim3(kCtaThreads), stream,
+      args);
 }
 
 }  // namespace stablekv

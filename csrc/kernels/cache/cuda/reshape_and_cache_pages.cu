@@ -242,13 +242,8 @@ __global__ void __launch_bounds__(kThreads) PagesKernel(const __grid_constant__ 
 
 template <ElementType kElement, CacheType kCache>
 Status Launch(const PageArgs& args, CudaStream stream) {
-  static KernelLimits limits;
-  LaunchConfig config;
-  config.grid = GridFor(args.num_work_items);
-  config.block = dim3(kThreads);
-  config.overlap_earlier = true;
-  return LaunchKernel<PageArgs>("reshape_and_cache", PagesKernel<kElement, kCache>, config, &limits,
-                                stream, args);
+  return LaunchOverlapping<PageArgs>("reshape_and_cache", PagesKernel<kElement, kCache>,
+                                     GridFor(args.num_work_items), dim3(kThreads), stream, args);
 }
 
 }  // namespace

@@ -8,14 +8,19 @@
 #include "csrc/kernels/cache/cuda/enqueue_copies.h"
 #include "csrc/kernels/cache/swap_blocks.h"
 #include "csrc/kernels/common/cuda/launch.h"
+#include "csrc/kernels/common/cuda/launch_config.h"
+#include "csrc/kernels/common/cuda/overlap.cuh"
 #include "csrc/kernels/common/mapped_memory.h"
 
 namespace stablekv {
 namespace {
 
-constexpr int kThreads = 256;    // of a CTA
-constexpr int kUnroll = 4;       // accesses of a thread that are under way together
-constexpr int kMaxCopies = 250;  // of a launch: 4 KiB of parameters, so that nothing is allocated
+constexpr int kThreads = 256;  // of a CTA
+constexpr int kUnroll = 4;     // accesses of a thread that are under way together
+// Of a launch. They are its parameters, so that nothing is allocated: 4 KiB, or 32 where there are
+// many.
+constexpr int kFewCopies = 250;
+constexpr int kManyCopies = 2000;
 // Of a copy between the CPU and a device. A copy of the driver takes 3.5 us, in which the bus moves
 // 190 KB.
 constexpr int64_t kDriverBytes = 192 * 1024;
@@ -23,6 +28,7 @@ constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
 constexpr int64_t kBusCtas = 16;  // 8 fill the bus of an H100; the device is left to others
 
 // Passed by value: a graph that captures the launch keeps the copies.
+template <int kMaxCopies>
 struct CopyArgs {
   struct Pair {
     const void* from;
@@ -33,11 +39,14 @@ struct CopyArgs {
   int32_t num_copies;
   Pair pairs[kMaxCopies];
 };
-static_assert(sizeof(CopyArgs) <= 4096, "the parameters of a kernel on every architecture");
+static_assert(sizeof(CopyArgs<kFewCopies>) <= 4096, "what costs the host little");
+static_assert(sizeof(CopyArgs<kManyCopies>) <= 32764, "the parameters of a kernel");
 
-template <typename Unit>
+template <typename Unit, int kMaxCopies>
 __global__ void __launch_bounds__(kThreads)
-    CopyBlocksKernel(const __grid_constant__ CopyArgs args) {
+    CopyBlocksKernel(const __grid_constant__ CopyArgs<kMaxCopies> args) {
+  WaitForEarlierKernels();
+  LetNextKernelStart();
   const int64_t work_items = args.num_copies * args.pieces;
   for (int64_t item = blockIdx.x; item < work_items; item += gridDim.x) {
     const int64_t copy = item / args.pieces;
@@ -58,9 +67,9 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-template <typename Unit>
-Status CopyByUnits(const std::vector<MemoryCopy>& copies, int64_t max_ctas, CudaStream stream) {
-  CopyArgs args = {};
+template <typename Unit, int kMaxCopies>
+Status Launch(const std::vector<MemoryCopy>& copies, int64_t max_ctas, CudaStream stream) {
+  CopyArgs<kMaxCopies> args;
   args.units = copies[0].bytes / static_cast<int64_t>(sizeof(Unit));
   args.pieces = (args.units - 1) / (kThreads * kUnroll) + 1;
   for (size_t begin = 0; begin < copies.size(); begin += kMaxCopies) {
@@ -70,10 +79,17 @@ Status CopyByUnits(const std::vector<MemoryCopy>& copies, int64_t max_ctas, Cuda
       args.pairs[i] = {copy.from, copy.to};
     }
     const int64_t ctas = std::min(args.num_copies * args.pieces, max_ctas);
-    STABLEKV_RETURN_IF_ERROR(LaunchKernel<CopyArgs>("swap_blocks", CopyBlocksKernel<Unit>,
-                                                    GridFor(ctas), dim3(kThreads), stream, args));
+    STABLEKV_RETURN_IF_ERROR(
+        LaunchOverlapping<CopyArgs<kMaxCopies>>("swap_blocks", CopyBlocksKernel<Unit, kMaxCopies>,
+                                                GridFor(ctas), dim3(kThreads), stream, args));
   }
   return Status();
+}
+
+template <typename Unit>
+Status CopyByUnits(const std::vector<MemoryCopy>& copies, int64_t max_ctas, CudaStream stream) {
+  return copies.size() <= kFewCopies ? Launch<Unit, kFewCopies>(copies, max_ctas, stream)
+                                     : Launch<Unit, kManyCopies>(copies, max_ctas, stream);
 }
 
 // By the largest unit that fits all addresses and the size.

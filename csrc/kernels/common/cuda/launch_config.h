@@ -80,6 +80,27 @@ Status LaunchKernel(const char* name, void (*kernel)(Params...), const LaunchCon
   return LaunchError(name, error);
 }
 
+// Launches `kernel` so that it may start while earlier ones of the stream run: it begins with
+// WaitForEarlierKernels(). Saves the microsecond that a start takes where work is short.
+template <typename... Params>
+Status LaunchOverlapping(const char* name, void (*kernel)(Params...), dim3 grid, dim3 block,
+                         cudaStream_t stream, const Params&... params) {
+  void* pointers[] = {const_cast<void*>(static_cast<const void*>(&params))...};
+  cudaLaunchAttribute attribute;
+  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attribute.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t launch = {};
+  launch.gridDim = grid;
+  launch.blockDim = block;
+  launch.stream = stream;
+  launch.attrs = &attribute;
+  launch.numAttrs = 1;
+  const cudaError_t error =
+      cudaLaunchKernelExC(&launch, reinterpret_cast<const void*>(kernel), pointers);
+  if (error == cudaSuccess) return Status();
+  return LaunchError(name, error);
+}
+
 }  // namespace stablekv
 
 #endif  // STABLEKV_CSRC_KERNELS_COMMON_CUDA_LAUNCH_CONFIG_H_

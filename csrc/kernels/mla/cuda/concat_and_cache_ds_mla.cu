@@ -3,7 +3,9 @@
 
 #include "csrc/kernels/common/alignment.h"
 #include "csrc/kernels/common/cuda/launch.h"
+#include "csrc/kernels/common/cuda/launch_config.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
+#include "csrc/kernels/common/cuda/overlap.cuh"
 #include "csrc/kernels/common/float_bits.h"
 #include "csrc/kernels/common/slot_mapping.h"
 #include "csrc/kernels/mla/cuda/concat_and_cache_ds_mla.h"
@@ -100,6 +102,8 @@ __device__ __forceinline__ void WriteToken(const uint16_t* __restrict__ kv_c,
 template <ElementType kElement>
 __global__ void __launch_bounds__(kWarps* kWarpThreads)
     ConcatAndCacheDsMlaKernel(const __grid_constant__ DsMlaArgs args) {
+  WaitForEarlierKernels();
+  LetNextKernelStart();
   const ConcatAndCacheMlaParams& params = args.params;
   const int lane = threadIdx.x % kWarpThreads;
   const int warp = threadIdx.x / kWarpThreads;
@@ -120,9 +124,10 @@ __global__ void __launch_bounds__(kWarps* kWarpThreads)
 
 template <ElementType kElement>
 Status Launch(const DsMlaArgs& args, CudaStream stream) {
-  return LaunchKernel<DsMlaArgs>("concat_and_cache_ds_mla", ConcatAndCacheDsMlaKernel<kElement>,
-                                 GridFor((args.params.num_tokens + kWarps - 1) / kWarps),
-                                 dim3(kWarps * kWarpThreads), stream, args);
+  return LaunchOverlapping<DsMlaArgs>("concat_and_cache_ds_mla",
+                                      ConcatAndCacheDsMlaKernel<kElement>,
+                                      GridFor((args.params.num_tokens + kWarps - 1) / kWarps),
+                                      dim3(kWarps * kWarpThreads), stream, args);
 }
 
 }  // namespace

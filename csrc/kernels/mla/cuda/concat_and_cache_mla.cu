@@ -3,7 +3,9 @@
 
 #include "csrc/kernels/common/alignment.h"
 #include "csrc/kernels/common/cuda/launch.h"
+#include "csrc/kernels/common/cuda/launch_config.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
+#include "csrc/kernels/common/cuda/overlap.cuh"
 #include "csrc/kernels/common/slot_mapping.h"
 #include "csrc/kernels/common/type_dispatch.h"
 #include "csrc/kernels/mla/concat_and_cache_mla.h"
@@ -29,6 +31,8 @@ __device__ __forceinline__ bool IsSlot(const WriteArgs& args, int64_t slot) {
 template <ElementType kElement, CacheType kCache>
 __global__ void __launch_bounds__(kWarps* kWarpThreads)
     ConcatAndCacheMlaKernel(const __grid_constant__ WriteArgs args) {
+  WaitForEarlierKernels();
+  LetNextKernelStart();
   using Source = typename ElementFormat<kElement>::Bits;
   using Target = typename CacheFormat<kElement, kCache>::Bits;
   const ConcatAndCacheMlaParams& params = args.params;
@@ -55,9 +59,10 @@ __global__ void __launch_bounds__(kWarps* kWarpThreads)
 
 template <ElementType kElement, CacheType kCache>
 Status Launch(const WriteArgs& args, CudaStream stream) {
-  return LaunchKernel<WriteArgs>("concat_and_cache_mla", ConcatAndCacheMlaKernel<kElement, kCache>,
-                                 GridFor((args.params.num_tokens + kWarps - 1) / kWarps),
-                                 dim3(kWarps * kWarpThreads), stream, args);
+  return LaunchOverlapping<WriteArgs>("concat_and_cache_mla",
+                                      ConcatAndCacheMlaKernel<kElement, kCache>,
+                                      GridFor((args.params.num_tokens + kWarps - 1) / kWarps),
+                                      dim3(kWarps * kWarpThreads), stream, args);
 }
 
 }  // namespace

@@ -3,7 +3,9 @@
 
 #include "csrc/kernels/common/alignment.h"
 #include "csrc/kernels/common/cuda/launch.h"
+#include "csrc/kernels/common/cuda/launch_config.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
+#include "csrc/kernels/common/cuda/overlap.cuh"
 #include "csrc/kernels/common/slot_mapping.h"
 #include "csrc/kernels/common/type_dispatch.h"
 #include "csrc/kernels/mla/concat_and_cache_mla_rope_fused.h"
@@ -129,6 +131,8 @@ __device__ __forceinline__ void RotateRows(
 template <ElementType kElement, CacheType kCache>
 __global__ void __launch_bounds__(kThreads)
     ConcatAndCacheMlaRopeFusedKernel(const __grid_constant__ FusedArgs args) {
+  WaitForEarlierKernels();
+  LetNextKernelStart();
   using Source = typename ElementFormat<kElement>::Bits;
   using Target = typename CacheFormat<kElement, kCache>::Bits;
   const ConcatAndCacheMlaRopeFusedParams& params = args.params;
@@ -157,9 +161,9 @@ __global__ void __launch_bounds__(kThreads)
 
 template <ElementType kElement, CacheType kCache>
 Status Launch(const FusedArgs& args, CudaStream stream) {
-  return LaunchKernel<FusedArgs>("concat_and_cache_mla_rope_fused",
-                                 ConcatAndCacheMlaRopeFusedKernel<kElement, kCache>,
-                                 GridFor(args.params.num_tokens), dim3(kThreads), stream, args);
+  return LaunchOverlapping<FusedArgs>(
+      "concat_and_cache_mla_rope_fused", ConcatAndCacheMlaRopeFusedKernel<kElement, kCache>,
+      GridFor(args.params.num_tokens), dim3(kThreads), stream, args);
 }
 
 FusedArgs MakeArgs(const ConcatAndCacheMlaRopeFusedParams& params) {

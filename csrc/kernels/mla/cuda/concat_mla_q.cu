@@ -3,6 +3,8 @@
 
 #include "csrc/kernels/common/alignment.h"
 #include "csrc/kernels/common/cuda/launch.h"
+#include "csrc/kernels/common/cuda/launch_config.h"
+#include "csrc/kernels/common/cuda/overlap.cuh"
 #include "csrc/kernels/mla/concat_mla_q.h"
 #include "csrc/kernels/mla/cuda/store_row.cuh"
 
@@ -22,6 +24,8 @@ constexpr ElementType kElement = ElementType::kFloat16;
 
 __global__ void __launch_bounds__(kWarps* kWarpThreads)
     ConcatMlaQKernel(const __grid_constant__ ConcatArgs args) {
+  WaitForEarlierKernels();
+  LetNextKernelStart();
   const ConcatMlaQParams& params = args.params;
   const int lane = threadIdx.x % kWarpThreads;
   const int warp = threadIdx.x / kWarpThreads;
@@ -60,9 +64,9 @@ Status ConcatMlaQCuda(const ConcatMlaQParams& params, CudaStream stream) {
   args.rope_vectors =
       out_aligned && params.nope_dim * 2 % 16 == 0 &&
       IsAligned(params.q_pe, {params.q_pe_token_stride * 2, params.q_pe_head_stride * 2}, 16);
-  return LaunchKernel<ConcatArgs>("concat_mla_q", ConcatMlaQKernel,
-                                  GridFor((num_rows + kWarps - 1) / kWarps),
-                                  dim3(kWarps * kWarpThreads), stream, args);
+  return LaunchOverlapping<ConcatArgs>("concat_mla_q", ConcatMlaQKernel,
+                                       GridFor((num_rows + kWarps - 1) / kWarps),
+                                       dim3(kWarps * kWarpThreads), stream, args);
 }
 
 }  // namespace stablekv

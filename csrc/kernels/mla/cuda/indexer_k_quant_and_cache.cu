@@ -3,7 +3,9 @@
 
 #include "csrc/kernels/common/alignment.h"
 #include "csrc/kernels/common/cuda/launch.h"
+#include "csrc/kernels/common/cuda/launch_config.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
+#include "csrc/kernels/common/cuda/overlap.cuh"
 #include "csrc/kernels/common/float_bits.h"
 #include "csrc/kernels/common/slot_mapping.h"
 #include "csrc/kernels/mla/cuda/store_row.cuh"
@@ -76,6 +78,8 @@ __device__ __forceinline__ void StoreQuotients(const uint16_t* from, int64_t cou
 template <ElementType kElement>
 __global__ void __launch_bounds__(kWarps* kWarpThreads)
     IndexerKQuantAndCacheKernel(const __grid_constant__ QuantArgs args) {
+  WaitForEarlierKernels();
+  LetNextKernelStart();
   using Format = ElementFormat<kElement>;
   const IndexerKQuantAndCacheParams& params = args.params;
   const int lane = threadIdx.x % kWarpThreads;
@@ -110,9 +114,9 @@ __global__ void __launch_bounds__(kWarps* kWarpThreads)
 template <ElementType kElement>
 Status Launch(const QuantArgs& args, CudaStream stream) {
   const int64_t num_items = args.params.num_tokens * args.num_groups;
-  return LaunchKernel<QuantArgs>("indexer_k_quant_and_cache", IndexerKQuantAndCacheKernel<kElement>,
-                                 GridFor((num_items + kWarps - 1) / kWarps),
-                                 dim3(kWarps * kWarpThreads), stream, args);
+  return LaunchOverlapping<QuantArgs>(
+      "indexer_k_quant_and_cache", IndexerKQuantAndCacheKernel<kElement>,
+      GridFor((num_items + kWarps - 1) / kWarps), dim3(kWarps * kWarpThreads), stream, args);
 }
 
 }  // namespace
