@@ -81,7 +81,7 @@ struct SwapCase {
   bool transposed;  // the mapping's memory
 };
 
-constexpr int64_t kBlocks = 2300;  // more than a launch takes
+constexpr int64_t kBlocks = 2300;       // more than a launch takes
 constexpr int64_t kLargeBlock = 17000;  // bytes: several CTAs
 constexpr int64_t kLargeBlocks = 12;
 constexpr int64_t kDriverBlock = 200000;  // bytes: worth a copy of the driver's
