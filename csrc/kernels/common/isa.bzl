@@ -17,7 +17,6 @@ _AVX512 = _AVX2 + [
 
 # Elsewhere the sources compile to nothing.
 _COPTS = {
-    "portable": [],
     "avx2": select({
         "@platforms//cpu:x86_64": _AVX2,
         "//conditions:default": [],
@@ -26,6 +25,7 @@ _COPTS = {
         "@platforms//cpu:x86_64": _AVX512,
         "//conditions:default": [],
     }),
+    "portable": [],
 }
 
 ALL_ISAS = ["portable", "avx2", "avx512"]

@@ -54,10 +54,10 @@ def _cuda_repository_impl(repository_ctx):
         "BUILD.bazel",
         repository_ctx.attr._build,
         {
-            "[\"%{archs}\"]": repr(toolkit["archs"]),
             "%{definitions}": str(Label("//tools/cuda:defs.bzl")),
             "%{newest_gcc}": str(toolkit["newest_gcc"]),
             "%{version}": toolkit["version"],
+            "[\"%{archs}\"]": repr(toolkit["archs"]),
         },
         executable = False,
     )
