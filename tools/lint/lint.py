@@ -23,7 +23,8 @@ _CPP = (".h", ".cc", ".cu", ".cuh", ".inc")
 _MOST_LINES = 500
 
 # All warnings, one of which is off by default, less those that are not true here: Bazel 7 has these
-# rules built in, and the rule sets that later ones want are not in every registry's reach. tools/cc/defs.bzl and tools/py/defs.bzl are the files to change for Bazel 8.
+# rules built in, and the rule sets that later ones want are not in every registry's reach.
+# tools/cc/defs.bzl and tools/py/defs.bzl are the files to change for Bazel 8.
 _BUILT_IN = ("cc-binary", "cc-common", "cc-info", "cc-library", "cc-test", "py")
 _WARNINGS = "--warnings=+unsorted-dict-items," + ",".join(f"-native-{n}" for n in _BUILT_IN)
 
