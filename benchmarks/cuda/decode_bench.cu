@@ -304,19 +304,25 @@ void Sweep(const Run& run, const MmaDevice& device) {
       if (run.max_len() < cluster * 32 * splits || ctas > 16384 || (ctas < 100 && cluster < 8)) {
         continue;
       }
-      const SplitPlan plan = {cluster, splits, split};
-      char text[64];
-      std::snprintf(text, sizeof(text), "c%d x %d (%ld ctas)", cluster, splits,
-                    static_cast<long>(ctas));
-      const double time = Time(run, text, [&](const PagedAttentionParams& p, cudaStream_t stream) {
-        return LaunchMmaAttention(p, &run.scratch(), plan, stream);
-      });
-      results.push_back({time, text});
+      // Whatever there is to choose beside the cut: the order, and the length of the rings.
+      const bool ordered = ctas > 2 * device.processors && params.num_seqs <= 256;
+      for (int choice = 0; choice < (ordered ? 4 : 2); ++choice) {
+        const SplitPlan plan = {cluster, splits, split, choice >= 2, choice % 2 == 1};
+        char text[64];
+        std::snprintf(text, sizeof(text), "c%d x %d (%ld ctas%s%s)", cluster, splits,
+                      static_cast<long>(ctas), plan.longest_first ? ", order" : "",
+                      plan.short_rings ? ", short" : "");
+        const double time =
+            Time(run, text, [&](const PagedAttentionParams& p, cudaStream_t stream) {
+              return LaunchMmaAttention(p, &run.scratch(), plan, stream);
+            });
+        results.push_back({time, text});
+      }
     }
   }
   std::sort(results.begin(), results.end());
   std::printf("    ");
-  for (size_t i = 0; i < std::min<size_t>(6, results.size()); ++i) {
+  for (size_t i = 0; i < std::min<size_t>(8, results.size()); ++i) {
     std::printf("%s %.1f | ", results[i].second.c_str(), results[i].first);
   }
   for (const auto& result : results) {
@@ -325,7 +331,6 @@ void Sweep(const Run& run, const MmaDevice& device) {
     break;
   }
   std::printf("\n");
-  (void)device;
 }
 
 std::string PlanText(const SplitPlan& plan) {
@@ -356,7 +361,7 @@ void Bench(const Shape& shape, uint8_t* pool, bool sweep) {
   MmaDevice device;
   MustBeOk(MmaDevice::OfCurrent(&device));
   if (one_plan != nullptr) {
-    SplitPlan plan = {1, 1, 0};
+    SplitPlan plan = {1, 1, 0, false, false};
     std::sscanf(one_plan, "%d,%d", &plan.cluster_size, &plan.num_splits);
     plan.split_tokens = (run.max_len() / plan.num_splits + 31) / 32 * 32;
     MustBeOk(LaunchMmaAttention(run.Params(0), &run.scratch(), plan, nullptr));

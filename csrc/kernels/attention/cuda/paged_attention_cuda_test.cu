@@ -17,12 +17,15 @@ namespace {
 struct Tolerance {
   double relative;
   double of_magnitude;
+  double absolute;
 };
 Tolerance ToleranceOf(ElementType element, bool partitioned) {
   const double half_unit = element == ElementType::kFloat32   ? std::ldexp(1.0, -24)
                            : element == ElementType::kFloat16 ? std::ldexp(1.0, -11)
                                                               : std::ldexp(1.0, -8);
-  return {1.02 * half_unit, 1e-5 + (partitioned ? half_unit : 0.0)};
+  // Below 2^-14 the unit of float16 stays what it is there.
+  const double half_smallest = element == ElementType::kFloat16 ? std::ldexp(1.0, -25) : 0.0;
+  return {1.02 * half_unit, 1e-5 + (partitioned ? half_unit : 0.0), 1.02 * half_smallest};
 }
 
 class DeviceInput {
@@ -92,8 +95,8 @@ void RunVersion(const DecodeCase& c, const DecodeInput& input, PagedAttentionPar
       for (int64_t d = 0; d < params.head_size; ++d) {
         const int64_t i = s * params.out_seq_stride + h * params.out_head_stride + d;
         const double value = DecodeElement(c.element, GetBits(got, i, bytes));
-        const double allowed =
-            tolerance.relative * std::fabs(answer[d]) + tolerance.of_magnitude * magnitude[d];
+        const double allowed = tolerance.relative * std::fabs(answer[d]) +
+                               tolerance.of_magnitude * magnitude[d] + tolerance.absolute;
         Expect(std::fabs(value - answer[d]) <= allowed, [&] {
           return name + ": [" + std::to_string(s) + "," + std::to_string(h) + "," +
                  std::to_string(d) + "] is " + std::to_string(value) + ", want " +
@@ -197,6 +200,44 @@ std::vector<DecodeCase> Cases(bool quick) {
       }
     }
   }
+  // Lengths of every kind, in no order, with more work items than run at once: these come in the
+  // order of their lengths.
+  for (const CacheType cache : kCaches) {
+    DecodeCase c;
+    c.element = ElementType::kBFloat16;
+    c.cache = cache;
+    c.head_size = 128;
+    c.group = 4;
+    c.num_kv_heads = quick ? 24 : 8;
+    c.lengths.assign(quick ? 12 : 63, 0);
+    for (size_t s = 0; s < c.lengths.size(); ++s) {
+      c.lengths[s] = static_cast<int32_t>(quick ? s * 37 % 61 : s * 37 % 61 * 33);
+    }
+    c.lengths[3] = -1;
+    c.lengths[5] = quick ? 61 : 2100;
+    c.max_seq_len = quick ? 4096 : 2048;
+    add(c);
+    c.block_size = 8;
+    c.lengths.assign(c.lengths.size(), quick ? 33 : 333);  // all the same: no order to find
+    add(c);
+  }
+  // fp8 in blocks of 8 tokens has kernels of its own.
+  for (const CacheType cache : {CacheType::kFp8E4M3, CacheType::kFp8E5M2}) {
+    for (const int64_t head_size : kHeadSizes) {
+      DecodeCase c;
+      c.element = head_size % 64 == 0 ? ElementType::kBFloat16 : ElementType::kFloat16;
+      c.cache = cache;
+      c.head_size = head_size;
+      c.block_size = 8;
+      c.group = 5;
+      c.lengths = {1, 7, 8, 9, 31, 65};
+      if (!quick) c.lengths.push_back(777);
+      add(c);
+      c.bad_blocks = true;
+      c.padding = 16;
+      add(c);
+    }
+  }
   if (quick) return cases;
   for (const int64_t group : kGroups) {
     for (const int64_t block_size : kBlockSizes) {
@@ -227,6 +268,52 @@ std::vector<DecodeCase> Cases(bool quick) {
   c.max_seq_len = 9;
   add(c);
   return cases;
+}
+
+// The bytes that a version gives, which must not depend on what ran when.
+std::vector<uint8_t> OutputOf(const DecodeCase& c, const DecodeInput& input,
+                              PagedAttentionParams params, bool partitioned) {
+  const DeviceBytes out(
+      std::vector<uint8_t>(params.num_seqs * params.out_seq_stride * input.ElementBytes(), 0xff));
+  params.out = out.data();
+  const Status status = partitioned ? RunV2(c, params) : PagedAttentionV1Cuda(params, nullptr);
+  Must(cudaDeviceSynchronize(), "repeated run");
+  Expect(status.ok(), "repeated run: " + status.message());
+  return out.Read();
+}
+
+// One CTA an item, clusters, splits with a reduction, and items in the order of their lengths.
+int TestRepeats(bool quick) {
+  int count = 0;
+  for (const CacheType cache : {CacheType::kAuto, CacheType::kFp8E4M3}) {
+    for (const int64_t num_seqs : {1, 2, 16, 64}) {
+      if (quick && num_seqs > 2) continue;
+      DecodeCase c;
+      c.element = ElementType::kBFloat16;
+      c.cache = cache;
+      c.head_size = 128;
+      c.group = 4;
+      c.num_kv_heads = num_seqs == 64 ? 5 : 1;
+      c.lengths.clear();
+      for (int64_t s = 0; s < num_seqs; ++s) {
+        c.lengths.push_back(static_cast<int32_t>((s * 37 + 11) % 64 * (quick ? 20 : 60)));
+      }
+      c.max_seq_len = 4096;
+      const DecodeInput input(c);
+      const DeviceInput device(c, input);
+      PagedAttentionParams params = input.params;
+      device.SetPointers(&params);
+      for (const bool partitioned : {false, true}) {
+        const std::vector<uint8_t> first = OutputOf(c, input, params, partitioned);
+        for (int i = 0; i < (quick ? 2 : 20); ++i) {
+          Expect(OutputOf(c, input, params, partitioned) == first,
+                 c.Describe() + ": another result the second time");
+        }
+        ++count;
+      }
+    }
+  }
+  return count;
 }
 
 // Everything is skipped: no local blocks, and no vertical one that fits.
@@ -309,7 +396,7 @@ int main(int argc, char** argv) {
   const bool quick = argc > 1 && std::strcmp(argv[1], "--quick") == 0;
   const std::vector<t::DecodeCase> cases = t::Cases(quick);
   for (const t::DecodeCase& c : cases) t::Run(c);
-  int others = t::TestAllSkipped() + t::TestErrors();
+  int others = t::TestAllSkipped() + t::TestErrors() + t::TestRepeats(quick);
   if (!quick) others += t::TestFarBlocks();
   return t::Report("paged_attention_cuda_test", 2 * static_cast<int>(cases.size()) + others);
 }

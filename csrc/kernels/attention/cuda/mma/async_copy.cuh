@@ -42,14 +42,28 @@ __device__ __forceinline__ void ExpectBytes(uint64_t* barrier, uint32_t bytes) {
 #endif
 }
 
+// How the second-level cache treats what is copied: bytes that are read once are the first to
+// leave.
+__device__ __forceinline__ uint64_t CachePolicy(bool read_once) {
+  uint64_t policy = 0;
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  if (read_once) {
+    asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+  } else {
+    asm("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(policy));
+  }
+#endif
+  return policy;
+}
+
 // Both addresses and `bytes` are multiples of 16.
 __device__ __forceinline__ void BulkCopy(uint32_t target, const void* source, uint32_t bytes,
-                                         uint64_t* barrier) {
+                                         uint64_t* barrier, uint64_t policy) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
-          "r"(target),
-      "l"(source), "r"(bytes), "r"(SharedAddress(barrier))
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint "
+      "[%0], [%1], %2, [%3], %4;" ::"r"(target),
+      "l"(source), "r"(bytes), "r"(SharedAddress(barrier)), "l"(policy)
       : "memory");
 #endif
 }

@@ -26,11 +26,18 @@ struct MmaDecodeArgs {
 // Columns of the tensor core's products, one for each query head of a tile.
 inline constexpr int kMmaHeads = 8;
 
+// Sequences, at most, that are put in the order of their lengths.
+inline constexpr int kMmaMostRanked = 256;
+
 // Splits begin at multiples of this many tokens, the most that a warp takes at a time.
 inline constexpr int kMmaMostStepTokens = 64;
 
-// Launches the kernel for the head size of `args` and caches of numbers in `Format`.
-template <typename Format>
+// Blocks of fp8 of so many tokens have a kernel of their own.
+inline constexpr int kPairedBlockTokens = 8;
+
+// Launches the kernel for the head size of `args` and caches of numbers in `Format`. `kPairs`: of
+// fp8 in blocks of kPairedBlockTokens.
+template <typename Format, bool kPairs>
 Status LaunchMmaDecode(const MmaDecodeArgs& args, CudaStream stream);
 
 }  // namespace stablekv

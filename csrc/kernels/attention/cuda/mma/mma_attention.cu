@@ -26,17 +26,20 @@ int64_t TilesOf(const PagedAttentionParams& params) {
 }
 
 Status LaunchForCache(const MmaDecodeArgs& args, CudaStream stream) {
+  const bool pairs = args.params.block_size == kPairedBlockTokens;
   switch (args.params.cache) {
     case CacheType::kFp8E4M3:
-      return LaunchMmaDecode<Fp8E4M3Format>(args, stream);
+      return pairs ? LaunchMmaDecode<Fp8E4M3Format, true>(args, stream)
+                   : LaunchMmaDecode<Fp8E4M3Format, false>(args, stream);
     case CacheType::kFp8E5M2:
-      return LaunchMmaDecode<Fp8E5M2Format>(args, stream);
+      return pairs ? LaunchMmaDecode<Fp8E5M2Format, true>(args, stream)
+                   : LaunchMmaDecode<Fp8E5M2Format, false>(args, stream);
     case CacheType::kAuto:
       break;
   }
   return args.params.element == ElementType::kFloat16
-             ? LaunchMmaDecode<Float16Format>(args, stream)
-             : LaunchMmaDecode<BFloat16Format>(args, stream);
+             ? LaunchMmaDecode<Float16Format, false>(args, stream)
+             : LaunchMmaDecode<BFloat16Format, false>(args, stream);
 }
 
 }  // namespace
@@ -58,11 +61,9 @@ Status MmaDevice::OfCurrent(MmaDevice* device) {
 
 bool MmaCovers(const PagedAttentionParams& params, const MmaDevice& device) {
   const int64_t bytes = SizeOf(params.cache, params.element);
-  // A load of fp8 values takes 16 tokens of a block.
-  const bool block_fits = bytes * params.block_size >= 16;
   const int64_t most_ctas = params.num_seqs * params.num_kv_heads * TilesOf(params) *
                             CeilDivide(params.max_seq_len + 1, kPartitionSize) * 16;
-  return device.major >= 8 && params.element != ElementType::kFloat32 && block_fits &&
+  return device.major >= 8 && params.element != ElementType::kFloat32 &&
          !params.block_sparse.active() && params.head_size * bytes % 16 == 0 &&
          BlocksAreAligned(params.key_cache, params.key_cache_block_stride,
                           params.key_cache_head_stride, bytes) &&
@@ -74,9 +75,11 @@ bool MmaCovers(const PagedAttentionParams& params, const MmaDevice& device) {
 SplitPlan MmaPlanFor(const PagedAttentionParams& params, const PagedAttentionScratch* scratch,
                      const MmaDevice& device) {
   SplitWork work = {};
+  work.num_seqs = params.num_seqs;
   work.items = params.num_seqs * params.num_kv_heads * TilesOf(params);
   work.max_seq_len = params.max_seq_len;
   work.bytes_per_token = 2 * params.head_size * SizeOf(params.cache, params.element);
+  work.reads_once = TilesOf(params) == 1;
   work.has_scratch = scratch != nullptr;
   work.num_processors = device.processors;
   work.has_clusters = device.major >= 9;

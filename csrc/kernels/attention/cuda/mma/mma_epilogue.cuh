@@ -18,8 +18,9 @@ namespace stablekv {
 // Leaves a warp's sums in shared memory, in the place of its tiles, which must be used up.
 template <typename Shape>
 __device__ __forceinline__ void PublishWarp(const MmaSoftmax<Shape>& softmax,
-                                            const MmaSums<Shape>& sums, int warp, int lane,
-                                            typename Shape::Shared& shared) {
+                                            const MmaSums<Shape>& sums, const MmaDecodeArgs& args,
+                                            int warp, int lane, typename Shape::Shared& shared) {
+  float (*const rows)[Shape::kSumPitch] = shared.Sums(warp, Shape::RingTiles(args.plan));
   const int row = lane / 4;
   const int head = lane % 4 * 2;
 #pragma unroll
@@ -32,9 +33,9 @@ __device__ __forceinline__ void PublishWarp(const MmaSoftmax<Shape>& softmax,
     for (int step = 0; step < Shape::kHeadSteps; ++step) {
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
-        const int element = 16 * step + 8 * half + row;
+        const int element = 16 * step + MmaSums<Shape>::ElementOf(row, half);
         if (element < Shape::kHeadSize) {
-          shared.Sums(warp)[head + i][element] = sums.sums[step][2 * half + i];
+          rows[head + i][element] = sums.sums[step][2 * half + i];
         }
       }
     }
@@ -102,6 +103,7 @@ __device__ void WriteItem(const MmaDecodeArgs& args, const MmaItem& item, const 
   const int cluster_size = args.plan.cluster_size;
   constexpr int kQuads = Shape::kHeadSize / 4;
   const int count = item.num_heads * kQuads;
+  const int ring_tiles = Shape::RingTiles(args.plan);
   __syncthreads();
   // Each CTA merges its warps, in a cluster of several in the place of the first warp's sums.
   for (int i = threadIdx.x; i < count; i += Shape::kThreads) {
@@ -111,14 +113,14 @@ __device__ void WriteItem(const MmaDecodeArgs& args, const MmaItem& item, const 
 #pragma unroll
     for (int w = 0; w < Shape::kWarps; ++w) {
       merged.Add(shared.max[w][h], shared.sum[w][h],
-                 *reinterpret_cast<const float4*>(&shared.Sums(w)[h][element]));
+                 *reinterpret_cast<const float4*>(&shared.Sums(w, ring_tiles)[h][element]));
     }
     if (cluster_size == 1) {
       WriteElements<Shape>(args, item, tokens.whole, h, element, merged, value_scale);
       continue;
     }
-    *reinterpret_cast<float4*>(&shared.Sums(0)[h][element]) = {merged.out[0], merged.out[1],
-                                                               merged.out[2], merged.out[3]};
+    *reinterpret_cast<float4*>(&shared.Sums(0, ring_tiles)[h][element]) = {
+        merged.out[0], merged.out[1], merged.out[2], merged.out[3]};
     if (element == 0) {
       shared.cta_max[h] = merged.max;
       shared.cta_sum[h] = merged.sum;
@@ -134,7 +136,7 @@ __device__ void WriteItem(const MmaDecodeArgs& args, const MmaItem& item, const 
 #pragma unroll 4
     for (int r = 0; r < cluster_size; ++r) {
       merged.Add(ReadFromRank(&shared.cta_max[h], r), ReadFromRank(&shared.cta_sum[h], r),
-                 ReadFourFromRank(&shared.Sums(0)[h][element], r));
+                 ReadFourFromRank(&shared.Sums(0, ring_tiles)[h][element], r));
     }
     WriteElements<Shape>(args, item, tokens.whole, h, element, merged, value_scale);
   }

@@ -1,5 +1,6 @@
-// The tensor-core decode kernels for caches of one number format, STABLEKV_FORMAT. Compiled once
-// for each: together they would be one very long compile.
+// The tensor-core decode kernels for caches of one number format, STABLEKV_FORMAT, in blocks of 8
+// tokens of fp8 if STABLEKV_PAIRS is true, else in all others. Compiled once for each: together
+// they would be one very long compile.
 #include <atomic>
 #include <cstdint>
 #include <string>
@@ -12,9 +13,9 @@
 namespace stablekv {
 namespace {
 
-template <typename Format, int kHeadSize>
+template <typename Format, int kHeadSize, bool kPairs>
 Status Launch(const MmaDecodeArgs& args, CudaStream stream) {
-  using Shape = MmaShape<Format, kHeadSize>;
+  using Shape = MmaShape<Format, kHeadSize, kPairs>;
   if constexpr (kHeadSize * Shape::kElementBytes % 16 == 0) {
     static KernelLimits limits;
     LaunchConfig config;
@@ -25,8 +26,9 @@ Status Launch(const MmaDecodeArgs& args, CudaStream stream) {
     config.shared_bytes = sizeof(typename Shape::Shared);
     config.cluster_size = args.plan.cluster_size;
     config.overlap_earlier = true;
-    return LaunchKernel<MmaDecodeArgs>("paged_attention_mma", MmaDecodeKernel<Format, kHeadSize>,
-                                       config, &limits, stream, args);
+    return LaunchKernel<MmaDecodeArgs>("paged_attention_mma",
+                                       MmaDecodeKernel<Format, kHeadSize, kPairs>, config, &limits,
+                                       stream, args);
   }
   return Status::Error("paged attention on CUDA: head_size " + std::to_string(kHeadSize) +
                        " is no multiple of a key chunk");
@@ -34,33 +36,33 @@ Status Launch(const MmaDecodeArgs& args, CudaStream stream) {
 
 }  // namespace
 
-template <typename Format>
+template <typename Format, bool kPairs>
 Status LaunchMmaDecode(const MmaDecodeArgs& args, CudaStream stream) {
   switch (args.params.head_size) {
     case 32:
-      return Launch<Format, 32>(args, stream);
+      return Launch<Format, 32, kPairs>(args, stream);
     case 64:
-      return Launch<Format, 64>(args, stream);
+      return Launch<Format, 64, kPairs>(args, stream);
     case 80:
-      return Launch<Format, 80>(args, stream);
+      return Launch<Format, 80, kPairs>(args, stream);
     case 96:
-      return Launch<Format, 96>(args, stream);
+      return Launch<Format, 96, kPairs>(args, stream);
     case 112:
-      return Launch<Format, 112>(args, stream);
+      return Launch<Format, 112, kPairs>(args, stream);
     case 120:
-      return Launch<Format, 120>(args, stream);
+      return Launch<Format, 120, kPairs>(args, stream);
     case 128:
-      return Launch<Format, 128>(args, stream);
+      return Launch<Format, 128, kPairs>(args, stream);
     case 192:
-      return Launch<Format, 192>(args, stream);
+      return Launch<Format, 192, kPairs>(args, stream);
     case 256:
-      return Launch<Format, 256>(args, stream);
+      return Launch<Format, 256, kPairs>(args, stream);
     default:
       return Status::Error("paged attention on CUDA: no kernel for head_size " +
                            std::to_string(args.params.head_size));
   }
 }
 
-template Status LaunchMmaDecode<STABLEKV_FORMAT>(const MmaDecodeArgs&, CudaStream);
+template Status LaunchMmaDecode<STABLEKV_FORMAT, STABLEKV_PAIRS>(const MmaDecodeArgs&, CudaStream);
 
 }  // namespace stablekv

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "csrc/kernels/attention/cuda/mma/length_order.cuh"
 #include "csrc/kernels/attention/cuda/mma/mma_epilogue.cuh"
 #include "csrc/kernels/attention/cuda/mma/mma_item.cuh"
 #include "csrc/kernels/attention/cuda/mma/mma_query.cuh"
@@ -48,12 +49,12 @@ __device__ __forceinline__ void WalkTokens(const MmaDecodeArgs& args, const Item
   }
 }
 
-template <typename Format, int kHeadSize>
-__global__ void __launch_bounds__(MmaShape<Format, kHeadSize>::kThreads,
-                                  MmaShape<Format, kHeadSize>::kResidentCtas)
+template <typename Format, int kHeadSize, bool kPairs>
+__global__ void __launch_bounds__(MmaShape<Format, kHeadSize, kPairs>::kThreads,
+                                  MmaShape<Format, kHeadSize, kPairs>::kResidentCtas)
     MmaDecodeKernel(const __grid_constant__ MmaDecodeArgs args) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
-  using Shape = MmaShape<Format, kHeadSize>;
+  using Shape = MmaShape<Format, kHeadSize, kPairs>;
   extern __shared__ __align__(128) uint8_t memory[];
   auto& shared = *reinterpret_cast<typename Shape::Shared*>(memory);
   const int warp = threadIdx.x / 32;
@@ -63,17 +64,32 @@ __global__ void __launch_bounds__(MmaShape<Format, kHeadSize>::kThreads,
   LetNextKernelStart();
 
   const unsigned cluster_size = static_cast<unsigned>(args.plan.cluster_size);
-  const MmaItem item(args, blockIdx.x / cluster_size);
+  MmaItem item(args, blockIdx.x / cluster_size);
   const int rank = static_cast<int>(blockIdx.x % cluster_size);
-  // Everything that is fetched first is fetched at once.
   WarpSteps steps = WarpSteps::Of<Shape>(args, item, rank * Shape::kWarps + warp);
   TileLoader<Shape> loader(args, item, warp, lane, shared);
-  loader.Prefetch(steps);
-  const int seq_len = args.params.seq_lens[item.sequence];
   MmaQuery<Shape> query;
-  query.Fetch(args.params, item, lane);
-  const float key_scale = Shape::kScaled ? *args.params.k_scale : 1.0f;
-  const float value_scale = Shape::kScaled ? *args.params.v_scale : 1.0f;
+  int seq_len;
+  float key_scale = 1.0f;
+  float value_scale = 1.0f;
+  // Everything that is fetched first is fetched at once; a second time if the order of the lengths
+  // gives another sequence.
+  bool in_order = !args.plan.longest_first;
+#pragma unroll 1
+  while (true) {
+    loader.Prefetch(steps, item.sequence);
+    seq_len = args.params.seq_lens[item.sequence];
+    query.Fetch(args.params, item, lane);
+    if (Shape::kScaled) {
+      key_scale = *args.params.k_scale;
+      value_scale = *args.params.v_scale;
+    }
+    if (__builtin_expect(in_order, true)) break;
+    in_order = true;
+    const int64_t sequence = SequenceOfRank<Shape>(args, item.sequence, shared);
+    if (sequence == item.sequence) break;
+    item.sequence = sequence;
+  }
 
   const ItemTokens tokens(args, item, seq_len);
   if (item.split != 0 && tokens.begin >= tokens.length) return;
@@ -89,7 +105,7 @@ __global__ void __launch_bounds__(MmaShape<Format, kHeadSize>::kThreads,
   }
 
   softmax.Finish();
-  PublishWarp<Shape>(softmax, sums, warp, lane, shared);
+  PublishWarp<Shape>(softmax, sums, args, warp, lane, shared);
   WriteItem<Shape>(args, item, tokens, rank, value_scale, shared);
 #endif
 }

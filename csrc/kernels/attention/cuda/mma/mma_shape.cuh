@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "csrc/kernels/attention/cuda/mma/async_copy.cuh"
 #include "csrc/kernels/attention/cuda/mma/mma_args.h"
 #include "csrc/kernels/attention/cuda/mma/mma_format.cuh"
 
@@ -11,7 +12,7 @@ namespace stablekv {
 
 // A tile is the keys, or the values, of one head for one step of tokens: the blocks that hold them,
 // one after the other, each as it lies in the cache. Every warp has a ring of tiles of its own.
-template <typename Format_, int kHeadSize_>
+template <typename Format_, int kHeadSize_, bool kPairs_>
 struct MmaShape {
   using Format = Format_;
   using Bits = typename Format::Bits;
@@ -20,6 +21,8 @@ struct MmaShape {
   static constexpr int kHeadSize = kHeadSize_;
   static constexpr int kElementBytes = static_cast<int>(sizeof(Bits));
   static constexpr bool kScaled = kElementBytes == 1;
+  // 16 bytes of values are tokens of two elements: fp8 in blocks of kPairedBlockTokens.
+  static constexpr bool kPairs = kPairs_;
 
   // The scores take 16 elements of the head a product, the values 16 elements of it as rows.
   static constexpr int kHeadSteps = (kHeadSize + 15) / 16;
@@ -46,24 +49,34 @@ struct MmaShape {
   static constexpr int kFittingTiles = kRingBytes / (kWarps * kTileBytes);
   static constexpr int kTiles = kFittingTiles < 8 ? kFittingTiles : 8;
   static_assert(kTiles >= 3);
+  // A short ring has 16 KiB, and two tiles at least.
+  static constexpr int kFewTiles = kTileBytes <= 8192 ? 16384 / kTileBytes : 2;
+  static constexpr int kShortTiles = kFewTiles < kTiles ? kFewTiles : kTiles;
 
   // A warp's sums, in the place of its ring: rows are padded so that a warp's stores fall on all
   // banks.
   static constexpr int kSumPitch = kHeadSize + 4;
-  static_assert(kMmaHeads * kSumPitch * 4 <= kTiles * kTileBytes);
+  static_assert(kMmaHeads * kSumPitch * 4 <= kShortTiles * kTileBytes);
 
   struct Shared {
-    alignas(128) uint8_t tiles[kWarps][kTiles][kTileBytes];
     uint64_t arrived[kWarps][kTiles];   // barriers: the tile's bytes are there
     uint64_t attended[kWarps][kTiles];  // of a tile of keys: a bit for each of its tokens
     float max[kWarps][kMmaHeads];
     float sum[kWarps][kMmaHeads];
     float cta_max[kMmaHeads];
     float cta_sum[kMmaHeads];
+    int ranked;  // SequenceOfRank
+    // The warps' rings, one after the other.
+    alignas(128) uint8_t tiles[kWarps * kTiles * kTileBytes];
 
-    __device__ __forceinline__ float (*Sums(int warp))
-        [kSumPitch] { return reinterpret_cast<float (*)[kSumPitch]>(tiles[warp]); }
+    __device__ __forceinline__ float (*Sums(int warp, int ring_tiles)) [kSumPitch] {
+      return reinterpret_cast<float (*)[kSumPitch]>(tiles + warp * ring_tiles * kTileBytes);
+    }
   };
+
+  static __device__ __forceinline__ int RingTiles(const SplitPlan& plan) {
+    return kBulkCopies && plan.short_rings ? kShortTiles : kTiles;
+  }
 };
 
 }  // namespace stablekv

@@ -38,11 +38,17 @@ __device__ void ClearUnattended(uint32_t values, int block_shift, uint64_t atten
   __syncwarp();
 }
 
-// The part of the output that comes from the tokens a warp has seen. Lane (g, t) holds elements
-// 16 * step + g and + g + 8 of heads 2t and 2t + 1: [step][2 * (element / 8 % 2) + head % 2].
+// The part of the output that comes from the tokens a warp has seen. Lane (g, t) holds two elements
+// of 16 * step on, ElementOf(g, 0) and ElementOf(g, 1), of heads 2t and 2t + 1:
+// [step][2 * half + head % 2].
 template <typename Shape>
 struct MmaSums {
   float sums[Shape::kHeadSteps][4];
+
+  // Which element of a step is row `row` of `half` of the product.
+  static __device__ __forceinline__ constexpr int ElementOf(int row, int half) {
+    return Shape::kPairs ? 2 * row + half : 8 * half + row;
+  }
 
   __device__ __forceinline__ void Clear() {
 #pragma unroll
@@ -63,6 +69,10 @@ struct MmaSums {
   // Adds the tile of values at `values`.
   __device__ __forceinline__ void Add(uint32_t values, int block_shift,
                                       const WeightTiles<Shape>& weights, int lane) {
+    if constexpr (Shape::kPairs) {
+      AddPairs(values, weights, lane);
+      return;
+    }
     using Traits = typename Shape::Traits;
     const int row_bytes = Shape::kElementBytes << block_shift;  // an element over a block's tokens
     // A load takes 16 bytes of tokens of 8 elements, four times: lanes 8 to 15 and 24 to 31 name
@@ -103,6 +113,36 @@ struct MmaSums {
   }
 
  private:
+  // Adds a tile of fp8 values of blocks of 8 tokens. A load takes 16 elements of four blocks; a
+  // lane gets four tokens of element 2 * (lane / 4), or of the next in the upper half of a quad.
+  // Two blocks make 16 tokens once the halves of a quad have swapped what is of the other's
+  // element.
+  __device__ __forceinline__ void AddPairs(uint32_t values, const WeightTiles<Shape>& weights,
+                                           int lane) {
+    using Traits = typename Shape::Traits;
+    constexpr int kBlockBytes = Shape::kHeadSize * kPairedBlockTokens;
+    const bool upper = lane % 4 >= 2;
+    const uint32_t row = values + lane / 8 * kBlockBytes + lane % 8 * 16;
+#pragma unroll
+    for (int step = 0; step < Shape::kHeadSteps; ++step) {
+#pragma unroll
+      for (int load = 0; load < Shape::kRowTiles / 2; ++load) {
+        uint32_t blocks[4];
+        LoadMatrices(row + load * 4 * kBlockBytes + step * 16 * kPairedBlockTokens, blocks);
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+          const uint32_t first = blocks[2 * half];
+          const uint32_t second = blocks[2 * half + 1];
+          const uint32_t other = __shfl_xor_sync(kFullWarp, upper ? first : second, 2);
+          const uint32_t even = upper ? other : first;
+          const uint32_t odd = upper ? second : other;
+          AddBoth(step, 2 * load + half, weights, Traits::WidenLow(even), Traits::WidenLow(odd),
+                  Traits::WidenHigh(even), Traits::WidenHigh(odd));
+        }
+      }
+    }
+  }
+
   __device__ __forceinline__ void AddBoth(int step, int tile, const WeightTiles<Shape>& weights,
                                           uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3) {
     using Product = Mma<typename Shape::Operand>;

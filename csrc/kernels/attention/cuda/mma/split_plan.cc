@@ -14,6 +14,13 @@ constexpr int64_t kCtaTokens = 128;
 // Of keys and values for one CTA: less is read in the time that a second kernel takes.
 constexpr int64_t kBytesWorthAReduction = 256 << 10;
 
+// Of keys and values for one CTA of a pair: more is worth a reduction, should other sequences be
+// shorter. If none is, the reduction costs 1 to 3%.
+constexpr int64_t kBytesOfALongPair = 2 << 20;
+
+// Of keys and values for one CTA: less is read before an order by length is found.
+constexpr int64_t kBytesWorthAnOrder = 512 << 10;
+
 constexpr int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // A CTA on each multiprocessor is enough to read at full speed, and every further one costs its
@@ -38,9 +45,8 @@ void SetSplits(const SplitWork& work, int64_t split_tokens, SplitPlan* plan) {
       static_cast<int>(std::max<int64_t>(CeilDivide(work.max_seq_len, plan->split_tokens), 1));
 }
 
-}  // namespace
-
-SplitPlan PlanSplits(const SplitWork& work) {
+// Clusters and splits.
+SplitPlan Cut(const SplitWork& work) {
   SplitPlan plan = {};
   plan.cluster_size = ClusterSizeFor(work);
   plan.num_splits = 1;
@@ -63,11 +69,32 @@ SplitPlan PlanSplits(const SplitWork& work) {
     if (2 * cta_bytes < kBytesWorthAReduction) return plan;
     plan.cluster_size = 2;
     SetSplits(work, CeilDivide(work.max_seq_len, work.num_processors / (2 * work.items)), &plan);
+  } else if (plan.cluster_size == 2 && work.num_seqs > 1 && cta_bytes >= kBytesOfALongPair) {
+    // As long as the longest sequence, pairs would keep only its own two CTAs busy at the end.
+    SetSplits(work, CeilDivide(work.max_seq_len, 2), &plan);
   } else if (!half_full) {
     // Even the largest cluster leaves most multiprocessors idle.
     if (cta_bytes < kBytesWorthAReduction) return plan;
-    SetSplits(work, CeilDivide(work.max_seq_len, CeilDivide(work.num_processors, 2 * ctas)), &plan);
+    SetSplits(work,
+              CeilDivide(work.max_seq_len, std::max<int64_t>(work.num_processors / (2 * ctas), 1)),
+              &plan);
   }
+  return plan;
+}
+
+}  // namespace
+
+SplitPlan PlanSplits(const SplitWork& work) {
+  SplitPlan plan = Cut(work);
+  const int64_t ctas = work.items * plan.cluster_size * plan.num_splits;
+  const int64_t cta_bytes = plan.split_tokens / plan.cluster_size * work.bytes_per_token;
+  // As long as all CTAs run at once, their order does not matter. Two fit on a multiprocessor.
+  // CTAs that share keys and values are to stay together.
+  plan.longest_first = work.reads_once && work.num_seqs > 1 && work.num_seqs <= kMmaMostRanked &&
+                       ctas > 2 * work.num_processors && cta_bytes >= kBytesWorthAnOrder;
+  // What is on its way beyond need makes some multiprocessors wait longer than others. Large
+  // clusters, whose CTAs wait for each other, need it.
+  plan.short_rings = plan.cluster_size <= 2;
   return plan;
 }
 

@@ -13,11 +13,15 @@ struct SplitPlan {
   int cluster_size;      // CTAs: 1, 2, 4, 8 or 16
   int num_splits;        // of the longest sequence
   int64_t split_tokens;  // a multiple of kMmaMostStepTokens; of kPartitionSize if there are several
+  bool longest_first;  // longer sequences come first; else all come in the order they are given in
+  bool short_rings;    // less is on its way than fits into shared memory. Ignored before sm_90
 };
 
 // What a plan is made for.
 struct SplitWork {
+  int64_t num_seqs;
   int64_t items;            // sequences * kv heads * tiles of query heads
+  bool reads_once;          // one tile of query heads for each kv head
   int64_t max_seq_len;      // tokens
   int64_t bytes_per_token;  // of keys and values of one kv head
   bool has_scratch;         // more than one split is possible

@@ -12,9 +12,11 @@ constexpr int kProcessors = 132;
 
 SplitWork Work(int64_t num_seqs, int64_t kv_heads, int64_t max_seq_len, bool has_scratch) {
   SplitWork work = {};
+  work.num_seqs = num_seqs;
   work.items = num_seqs * kv_heads;
   work.max_seq_len = max_seq_len;
   work.bytes_per_token = 512;
+  work.reads_once = true;
   work.has_scratch = has_scratch;
   work.num_processors = kProcessors;
   work.has_clusters = true;
@@ -47,6 +49,7 @@ void TestValid() {
             CHECK_THAT(plan.num_splits == 1 || plan.num_splits <= partitions, what("rows"));
             CHECK_THAT(plan.num_splits == 1 || plan.split_tokens % kPartitionSize == 0,
                        what("whole partitions"));
+            CHECK_THAT(!plan.longest_first || seqs <= kMmaMostRanked, what("too many to rank"));
           }
         }
       }
@@ -75,6 +78,21 @@ void TestMeasured() {
   Expect(Work(64, 1, 4096, false), 2, 1);
   Expect(Work(64, 8, 16384, true), 1, 1);
   Expect(Work(256, 8, 16384, true), 1, 1);
+  Expect(Work(1, 1, 16384, true), 16, 4);
+  Expect(Work(64, 1, 16384, true), 2, 2);
+  Expect(Work(64, 1, 16384, false), 2, 1);
+}
+
+void TestOrder() {
+  CHECK_THAT(PlanSplits(Work(64, 8, 16384, true)).longest_first, "many long items");
+  CHECK_THAT(!PlanSplits(Work(256, 8, 512, true)).longest_first, "short items");
+  CHECK_THAT(!PlanSplits(Work(64, 1, 16384, true)).longest_first, "all run at once");
+  CHECK_THAT(!PlanSplits(Work(1, 1024, 16384, true)).longest_first, "one sequence");
+  SplitWork shared = Work(64, 16, 16384, true);
+  shared.reads_once = false;
+  CHECK_THAT(!PlanSplits(shared).longest_first, "keys that two CTAs read");
+  CHECK_THAT(PlanSplits(Work(64, 1, 4096, true)).short_rings, "pairs");
+  CHECK_THAT(!PlanSplits(Work(1, 8, 4096, true)).short_rings, "clusters of 8");
 }
 
 }  // namespace
@@ -83,5 +101,6 @@ void TestMeasured() {
 int main() {
   stablekv::TestValid();
   stablekv::TestMeasured();
+  stablekv::TestOrder();
   return stablekv::testing::Finish();
 }

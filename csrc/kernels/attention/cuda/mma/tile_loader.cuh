@@ -20,17 +20,18 @@ class TileLoader {
   __device__ TileLoader(const MmaDecodeArgs& args, const MmaItem& item, int warp, int lane,
                         typename Shape::Shared& shared)
       : params_(args.params),
-        table_(args.params.block_tables + item.sequence * args.params.block_tables_stride),
         keys_(static_cast<const Bits*>(args.params.key_cache) +
               item.kv_head * args.params.key_cache_head_stride),
         values_(static_cast<const Bits*>(args.params.value_cache) +
                 item.kv_head * args.params.value_cache_head_stride),
-        tiles_(SharedAddress(shared.tiles[warp])),
+        ring_tiles_(Shape::RingTiles(args.plan)),
+        tiles_(SharedAddress(shared.tiles) + warp * ring_tiles_ * Shape::kTileBytes),
         arrived_(shared.arrived[warp]),
         attended_(shared.attended[warp]),
         block_shift_(args.block_shift),
         log_blocks_(Shape::kLogStepTokens - args.block_shift),
-        lane_(lane) {}
+        lane_(lane),
+        policy_(CachePolicy(/*read_once=*/args.num_tiles == 1)) {}
 
   // Once, before anything else; may run before the inputs of the kernel are there.
   static __device__ void InitRing(int warp, int lane, typename Shape::Shared& shared) {
@@ -39,8 +40,10 @@ class TileLoader {
     __syncwarp();
   }
 
-  // Fetches the first entries of the block table; `steps` need not have its count yet.
-  __device__ __forceinline__ void Prefetch(const WarpSteps& steps) {
+  // Fetches the first entries of the block table of `sequence`; `steps` need not have its count
+  // yet.
+  __device__ __forceinline__ void Prefetch(const WarpSteps& steps, int64_t sequence) {
+    table_ = params_.block_tables + sequence * params_.block_tables_stride;
     steps_ = steps;
     window_ = WindowEntry(0);
     next_window_ = WindowEntry(1);
@@ -51,7 +54,7 @@ class TileLoader {
     steps_ = steps;
     end_ = end;
 #pragma unroll 1
-    for (int i = 0; i < Shape::kTiles; ++i) SendForNext();
+    for (int i = 0; i < ring_tiles_; ++i) SendForNext();
   }
 
   // The address of the next tile, once it is there.
@@ -73,7 +76,7 @@ class TileLoader {
   __device__ __forceinline__ void Release() {
     __syncwarp();
     SendForNext();
-    if (++use_slot_ == Shape::kTiles) {
+    if (++use_slot_ == ring_tiles_) {
       use_slot_ = 0;
       use_phase_ ^= 1;
     }
@@ -111,7 +114,7 @@ class TileLoader {
       Send(source, present, presence);
       send_step_ += send_values_ ? 1 : 0;
       send_values_ = !send_values_;
-      if (++send_slot_ == Shape::kTiles) send_slot_ = 0;
+      if (++send_slot_ == ring_tiles_) send_slot_ = 0;
     }
     if (!kBulkCopies) EndChunks();
   }
@@ -124,7 +127,7 @@ class TileLoader {
       uint64_t* const barrier = &arrived_[send_slot_];
       if (lane_ == 0) ExpectBytes(barrier, __popc(presence) * block_bytes);
       __syncwarp();
-      if (present) BulkCopy(target + lane_ * block_bytes, source, block_bytes, barrier);
+      if (present) BulkCopy(target + lane_ * block_bytes, source, block_bytes, barrier, policy_);
     } else {
       for (int i = 0; i < 1 << log_blocks_; ++i) {
         const auto address =
@@ -153,15 +156,17 @@ class TileLoader {
   }
 
   const PagedAttentionParams& params_;
-  const int32_t* table_;
+  const int32_t* table_ = nullptr;
   const Bits* keys_;
   const Bits* values_;
+  int ring_tiles_;
   uint32_t tiles_;
   uint64_t* arrived_;
   uint64_t* attended_;
   int block_shift_;
   int log_blocks_;  // of a step
   int lane_;
+  uint64_t policy_;
   WarpSteps steps_ = {};
   int64_t end_ = 0;
   int window_ = -1;
