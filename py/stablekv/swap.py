@@ -20,11 +20,13 @@ def swap_blocks(
 
         dst[d * B : (d + 1) * B] = src[s * B : (s + 1) * B]
 
-    A row sees what the rows before it wrote. Nothing else in `dst` changes. Within one CUDA device
-    up to 250 blocks go by one kernel, unless a block is written twice, or read and written. Then,
-    and between the CPU and a device, the driver copies one run of blocks after the other. Work is
-    enqueued on the current stream of the CUDA device; with memory of the CPU that is not pinned the
-    call may wait for it. Until it is done, keep memory of the CPU alive and unchanged.
+    A row sees what the rows before it wrote. Nothing else in `dst` changes. Within one CUDA device,
+    and between a device and pinned memory of the CPU where the runs of neighbouring blocks are
+    short, a kernel moves up to 2000 blocks, unless a block is written twice, or read and written.
+    Then, and for all else between the CPU and a device, the driver copies one run of blocks after
+    the other. Work is enqueued on the current stream of the CUDA device; with memory of the CPU
+    that is not pinned the call may wait for it. Until it is done, keep memory of the CPU alive and
+    unchanged.
 
     Args:
         src: any shape and strides without gaps between elements; float, integer, float8 or bool; on
