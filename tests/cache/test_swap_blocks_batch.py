@@ -174,7 +174,7 @@ def test_a_graph_keeps_the_copies():
 @pytest.mark.parametrize("current", [0, 1])
 @pytest.mark.parametrize("src, dst", [("cuda:1", "cuda:1"), ("cpu", "cuda:1"), ("cuda:1", "cpu")])
 def test_memory_of_a_device_whichever_is_current(src, dst, current):
-    """The copies are on the current stream of the current device, where they follow earlier work."""
+    """On the current stream of the current device, wherever the memory is."""
     source, destination = (memory.clone() for memory in swap_batch.memories(src, dst))
     if dst == "cpu":
         destination = destination.pin_memory()

@@ -67,7 +67,7 @@ def test_every_operator_compiles(operator, variant, device):
 
 
 def _written_by(function, operator, variant, device):
-    """The bytes that a call of the operator leaves in what it writes, memory by address included."""
+    """The bytes that a call leaves in what it writes, memory by address included."""
     memory = operator.memory(device)
     before = [tensor.clone() for tensor in memory]
     arguments = operator.build(variant, device)

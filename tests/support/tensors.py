@@ -56,7 +56,8 @@ def far_apart(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
     """
     elements = min(2**31, 2**33 // tensor.element_size())
     pitch = -(-elements // (tensor.shape[0] - 1)) + 64
-    last_row = 1 + sum((n - 1) * s for n, s in zip(tensor.shape[1:], tensor.stride()[1:], strict=True))
+    inner = zip(tensor.shape[1:], tensor.stride()[1:], strict=True)
+    last_row = 1 + sum((size - 1) * stride for size, stride in inner)
     memory = _large((tensor.shape[0] - 1) * pitch + last_row, tensor)
     view = memory.as_strided(tensor.shape, (pitch, *tensor.stride()[1:]))
     bytes_of(view).copy_(bytes_of(tensor))
