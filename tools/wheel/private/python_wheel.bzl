@@ -74,6 +74,7 @@ python_wheel = rule(
         "_build": attr.label(
             cfg = "exec",
             default = Label("//tools/wheel:build"),
+            doc = "The program that packs.",
             executable = True,
         ),
     },
