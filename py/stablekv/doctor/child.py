@@ -56,7 +56,7 @@ def _name_of_signal(number: int) -> str:
 
 
 def _said(line: str) -> dict[str, Any]:
-    """What the child says in a line; nothing where the line is a module's, or was cut by its end."""
+    """What the child says in a line; nothing where it is a module's, or cut by the child's end."""
     if not line.startswith('{"stablekv": '):
         return {}
     try:
