@@ -29,8 +29,8 @@ def swap_blocks(
     unchanged.
 
     Args:
-        src: any shape and strides without gaps between elements; float, integer, float8 or bool; on
-            the CPU or a CUDA device.
+        src: any shape and strides without gaps between elements; any dtype but float8_e8m0fnu and
+            those of parts of a byte; on the CPU or a CUDA device.
         dst: as `src`, of any dtype; written. May share memory with `src`. Not on another CUDA
             device than `src`.
         block_size_in_bytes: bytes of a block, at least 1.
