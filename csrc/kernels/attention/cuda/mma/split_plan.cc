@@ -93,9 +93,10 @@ SplitPlan PlanSplits(const SplitWork& work) {
   const int64_t ctas = work.items * plan.cluster_size * plan.num_splits;
   const int64_t cta_bytes = plan.split_tokens / plan.cluster_size * work.bytes_per_token;
   // As long as all CTAs run at once, their order does not matter. Two fit on a multiprocessor.
-  // CTAs that share keys and values are to stay together.
+  // CTAs that share keys and values are to stay together. Large clusters even lengths out already.
   plan.longest_first = work.reads_once && work.num_seqs > 1 && work.num_seqs <= kMmaMostRanked &&
-                       ctas > 2 * work.num_processors && cta_bytes >= kBytesWorthAnOrder;
+                       plan.cluster_size <= 2 && ctas > 2 * work.num_processors &&
+                       cta_bytes >= kBytesWorthAnOrder;
   // What is on its way beyond need makes some multiprocessors wait longer than others. CTAs of large
   // clusters that leave multiprocessors idle have need of it.
   plan.short_rings =
