@@ -14,8 +14,8 @@ constexpr int64_t kCtaTokens = 128;
 // Of keys and values for one CTA: less is read in the time that a second kernel takes.
 constexpr int64_t kBytesWorthAReduction = 256 << 10;
 
-// Of keys and values for one CTA of a pair: more is worth a larger cluster, should other sequences
-// be shorter. If none is, it costs 1 to 3%.
+// Of keys and values for one CTA of a pair: more is worth a reduction, should other sequences be
+// shorter. If none is, the reduction costs 1 to 3%.
 constexpr int64_t kBytesOfALongPair = 2 << 20;
 
 // As many splits of one CTA, and more of two, are faster than the other way round.
@@ -75,7 +75,7 @@ SplitPlan Cut(const SplitWork& work) {
     SetSplits(work, CeilDivide(work.max_seq_len, share / plan.cluster_size), &plan);
   } else if (plan.cluster_size == 2 && work.num_seqs > 1 && cta_bytes >= kBytesOfALongPair) {
     // As long as the longest sequence, pairs would keep only its own two CTAs busy at the end.
-    plan.cluster_size = 8;
+    SetSplits(work, CeilDivide(work.max_seq_len, 2), &plan);
   } else if (!half_full) {
     // Even the largest cluster leaves most multiprocessors idle.
     if (cta_bytes < kBytesWorthAReduction) return plan;
@@ -93,10 +93,9 @@ SplitPlan PlanSplits(const SplitWork& work) {
   const int64_t ctas = work.items * plan.cluster_size * plan.num_splits;
   const int64_t cta_bytes = plan.split_tokens / plan.cluster_size * work.bytes_per_token;
   // As long as all CTAs run at once, their order does not matter. Two fit on a multiprocessor.
-  // CTAs that share keys and values are to stay together. Large clusters even lengths out already.
+  // CTAs that share keys and values are to stay together.
   plan.longest_first = work.reads_once && work.num_seqs > 1 && work.num_seqs <= kMmaMostRanked &&
-                       plan.cluster_size <= 2 && ctas > 2 * work.num_processors &&
-                       cta_bytes >= kBytesWorthAnOrder;
+                       ctas > 2 * work.num_processors && cta_bytes >= kBytesWorthAnOrder;
   // What is on its way beyond need makes some multiprocessors wait longer than others. CTAs of large
   // clusters that leave multiprocessors idle have need of it.
   plan.short_rings =

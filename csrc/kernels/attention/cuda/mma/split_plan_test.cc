@@ -79,15 +79,14 @@ void TestMeasured() {
   Expect(Work(64, 8, 16384, true), 1, 1);
   Expect(Work(256, 8, 16384, true), 1, 1);
   Expect(Work(1, 1, 16384, true), 16, 4);
-  Expect(Work(64, 1, 16384, true), 8, 1);
+  Expect(Work(64, 1, 16384, true), 2, 2);
   Expect(Work(64, 1, 16384, false), 2, 1);
 }
 
 void TestOrder() {
   CHECK_THAT(PlanSplits(Work(64, 8, 16384, true)).longest_first, "many long items");
   CHECK_THAT(!PlanSplits(Work(256, 8, 512, true)).longest_first, "short items");
-  CHECK_THAT(!PlanSplits(Work(64, 1, 4096, true)).longest_first, "all run at once");
-  CHECK_THAT(!PlanSplits(Work(64, 1, 16384, true)).longest_first, "large clusters");
+  CHECK_THAT(!PlanSplits(Work(64, 1, 16384, true)).longest_first, "all run at once");
   CHECK_THAT(!PlanSplits(Work(1, 1024, 16384, true)).longest_first, "one sequence");
   SplitWork shared = Work(64, 16, 16384, true);
   shared.reads_once = false;
