@@ -52,10 +52,11 @@ def far_apart(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
     """An equal tensor whose last row begins 2^31 elements after the first, 8 GiB at the most.
 
     What lies between is never touched: the CPU has no memory behind it. A device has, so that
-    processes that share one wait for each other here.
+    processes that share one wait for each other here. Rows begin at multiples of 64 elements, as
+    aligned as any kernel wants them.
     """
     elements = min(2**31, 2**33 // tensor.element_size())
-    pitch = -(-elements // (tensor.shape[0] - 1)) + 64
+    pitch = 64 * (elements // (64 * (tensor.shape[0] - 1)) + 1)
     inner = zip(tensor.shape[1:], tensor.stride()[1:], strict=True)
     last_row = 1 + sum((size - 1) * stride for size, stride in inner)
     memory = _large((tensor.shape[0] - 1) * pitch + last_row, tensor)
