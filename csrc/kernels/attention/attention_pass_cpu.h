@@ -6,6 +6,7 @@
 
 #include "csrc/kernels/attention/attention_fetch_cpu.h"
 #include "csrc/kernels/attention/attention_keys_cpu.h"
+#include "csrc/kernels/attention/attention_lanes_cpu.h"
 #include "csrc/kernels/attention/attention_plan_cpu.h"
 #include "csrc/kernels/attention/attention_softmax_cpu.h"
 #include "csrc/kernels/attention/attention_values_cpu.h"
@@ -45,26 +46,29 @@ class AttentionPass {
            AttentionSums* sums) {
     heads_ = heads;
     tokens_ = (blocks.count - 1) * params_.block_size + blocks.last_tokens;
-    padded_tokens_ = (tokens_ + kStepTokens - 1) / kStepTokens * kStepTokens;
+    const int64_t step = params_.block_size > Vec::kLanes ? params_.block_size : Vec::kLanes;
+    padded_tokens_ = (tokens_ + step - 1) / step * step;
     FindBlocks(blocks, params_.key_cache, params_.key_cache_block_stride,
                params_.key_cache_head_stride, keys_);
     FindBlocks(blocks, params_.value_cache, params_.value_cache_block_stride,
                params_.value_cache_head_stride, values_);
-    LoadQueries(seq, head);
+    LoadQueries<kFormat>(seq, head);
     Logits<kFormat>(blocks.count);
-    Weights(seq, head, blocks, sums);
+    Weights(seq, head, blocks, Vec::template kFactor<kFormat>, sums);
     // While the values are added up, the next keys come in: `keys_` is free for their places.
     FindBlocks(next, params_.key_cache, params_.key_cache_block_stride,
                params_.key_cache_head_stride, keys_);
-    Values<kFormat>(blocks.count, next.count, sums->out);
+    const auto values = params_.block_size == 8    ? &AttentionPass::Values<kFormat, 8>
+                        : params_.block_size == 16 ? &AttentionPass::Values<kFormat, 16>
+                                                   : &AttentionPass::Values<kFormat, 32>;
+    (this->*values)(blocks.count, next.count, sums->out);
   }
 
  private:
   using Fetch = AttentionFetch<Vec>;
   using Softmax = AttentionSoftmax<Vec>;
 
-  static constexpr int64_t kStepTokens = Vec::kLanes > 8 ? Vec::kLanes : 8;
-  static constexpr int64_t kWeightPitch = kPartitionSize + 16;
+  using Lanes = AttentionLanes<Vec>;
 
   void FindBlocks(const BlockList& blocks, const void* cache, int64_t block_stride,
                   int64_t head_stride, const uint8_t** found) const {
@@ -75,27 +79,35 @@ class AttentionPass {
     }
   }
 
-  void LoadQueries(int64_t seq, int64_t head) {
-    switch (plan_.element_format) {
-      case VecFormat::kFloat16:
-        return LoadQueriesAs<VecFormat::kFloat16>(seq, head);
-      case VecFormat::kBFloat16:
-        return LoadQueriesAs<VecFormat::kBFloat16>(seq, head);
-      default:
-        return LoadQueriesAs<VecFormat::kFloat32>(seq, head);
-    }
-  }
-
+  // The queries, in the order of the keys' lanes; zeros as those of a tile's padding.
   template <VecFormat kFormat>
-  void LoadQueriesAs(int64_t seq, int64_t head) {
+  void LoadQueries(int64_t seq, int64_t head) {
+    using Keys = AttentionKeys<Vec, kFormat>;
+    alignas(64) float query[kMaxHeadSize];
     for (int64_t h = 0; h < heads_; ++h) {
       const uint8_t* const from =
           static_cast<const uint8_t*>(params_.query) +
           (seq * params_.query_seq_stride + (head + h) * params_.query_head_stride) *
-              BytesOf(kFormat);
+              plan_.element_bytes;
       for (int64_t d = 0; d < params_.head_size; d += 8) {
-        Vec::template Widen8<kFormat>(from + d * BytesOf(kFormat), queries_ + h * kMaxHeadSize + d);
+        Widen8(plan_.element_format, from + d * plan_.element_bytes, query + d);
       }
+      Lanes::template Reorder<Keys::kParts, Keys::kChunk>(query, params_.head_size,
+                                                          queries_ + h * kMaxHeadSize);
+    }
+    if (heads_ % 2 == 1) {
+      for (int64_t d = 0; d < params_.head_size; ++d) queries_[heads_ * kMaxHeadSize + d] = 0;
+    }
+  }
+
+  static void Widen8(VecFormat format, const uint8_t* from, float* to) {
+    switch (format) {
+      case VecFormat::kFloat16:
+        return Vec::template Widen8<VecFormat::kFloat16>(from, to);
+      case VecFormat::kBFloat16:
+        return Vec::template Widen8<VecFormat::kBFloat16>(from, to);
+      default:
+        return Vec::template Widen8<VecFormat::kFloat32>(from, to);
     }
   }
 
@@ -108,22 +120,27 @@ class AttentionPass {
     float* to = weights_;
     for (int64_t i = 0; i < count; ++i) {
       for (int64_t token = 0; token < params_.block_size; token += Keys::kTokens) {
-        Keys::Run(keys_[i] + token * 16, params_.block_size * 16, params_.head_size, queries_,
-                  kMaxHeadSize, heads_, to, kWeightPitch, &fetch);
+        for (int64_t h = 0; h < heads_; h += Vec::kTileHeads) {
+          Keys::Run(keys_[i] + token * 16, params_.block_size * 16, params_.head_size,
+                    queries_ + h * kMaxHeadSize, heads_ - h, to + h * kWeightPitch,
+                    kWeightPitch, &fetch);
+        }
         to += Keys::kTokens;
       }
     }
   }
 
   // Turns the dot products into exp(logit - max), and into 0 past the last token.
-  void Weights(int64_t seq, int64_t head, const BlockList& blocks, AttentionSums* sums) {
+  // The dot products are `factor` times too small.
+  void Weights(int64_t seq, int64_t head, const BlockList& blocks, float factor,
+               AttentionSums* sums) {
     if (params_.alibi_slopes != nullptr) FindPositions(params_.seq_lens[seq], blocks);
     for (int64_t h = 0; h < heads_; ++h) {
       float* const weights = weights_ + h * kWeightPitch;
       const float slope = params_.alibi_slopes == nullptr ? 0 : params_.alibi_slopes[head + h];
       for (int64_t i = tokens_; i < padded_tokens_; ++i) weights[i] = 0;
-      Softmax::ScaleAndBias(weights, padded_tokens_, params_.scale * plan_.k_scale, slope,
-                            positions_);
+      Softmax::ScaleAndBias(weights, padded_tokens_, params_.scale * (plan_.k_scale * factor),
+                            slope, positions_);
       for (int64_t i = tokens_; i < padded_tokens_; ++i) weights[i] = kMinusInfinity;
       const float max = Softmax::Max(weights, padded_tokens_);
       // When every logit is -Inf, so are the differences: 0 as a base leaves weights of 0.
@@ -145,48 +162,41 @@ class AttentionPass {
   }
 
   // out[h, d] = sum over tokens of weight * value. Meanwhile `next_count` blocks of keys come in.
-  template <VecFormat kFormat>
+  template <VecFormat kFormat, int kBlock>
   void Values(int64_t count, int64_t next_count, float* out) {
-    using Sums = AttentionValues<Vec, kFormat>;
-    constexpr int64_t kBytes = BytesOf(kFormat);
-    const uint8_t* pieces[kPartitionSize / Sums::kPieceTokens];
-    int64_t num_pieces = 0;
-    for (int64_t i = 0; i < count; ++i) {
-      for (int64_t token = 0; token < params_.block_size; token += Sums::kPieceTokens) {
-        pieces[num_pieces++] = values_[i] + token * kBytes;
-      }
+    using Sums = AttentionValues<Vec, kFormat, kBlock>;
+    if (tokens_ < count * kBlock) {
+      CopyLastValues<BytesOf(kFormat), kBlock>(values_[count - 1], tokens_ - (count - 1) * kBlock);
+      values_[count - 1] = last_values_;
     }
-    const int64_t full_tokens = tokens_ / kStepTokens * kStepTokens;
-    if (full_tokens < tokens_) {
-      CopyLastValues<kBytes>(pieces + full_tokens / Sums::kPieceTokens, tokens_ - full_tokens);
-    }
-    const uint8_t* const last[2] = {last_values_, last_values_ + Sums::kPieceTokens * kBytes};
-
     Fetch fetch(keys_, next_count, block_bytes_);
-    for (int64_t h = 0; h < heads_; h += Sums::kMaxHeads) {
-      const int64_t heads = heads_ - h < Sums::kMaxHeads ? heads_ - h : Sums::kMaxHeads;
-      const float* const weights = weights_ + h * kWeightPitch;
-      for (int64_t i = 0; i < Sums::LanesSize(heads, params_.head_size); ++i) lanes_[i] = 0;
-      Sums::Run(pieces, params_.block_size * kBytes, full_tokens, params_.head_size, weights,
-                kWeightPitch, heads, lanes_, &fetch);
-      if (full_tokens < tokens_) {
-        Sums::Run(last, kStepTokens * kBytes, kStepTokens, params_.head_size, weights + full_tokens,
-                  kWeightPitch, heads, lanes_, &fetch);
+    for (int64_t h = 0; h < heads_; h += Vec::kTileHeads) {
+      const int64_t heads = heads_ - h < Vec::kTileHeads ? heads_ - h : Vec::kTileHeads;
+      for (int64_t i = 0; i < heads; ++i) {
+        Lanes::template Reorder<Sums::kParts, kBlock>(weights_ + (h + i) * kWeightPitch,
+                                                      count * kBlock, ordered_ + i * kWeightPitch);
       }
-      Sums::AddLanes(lanes_, params_.head_size, heads, out + h * params_.head_size);
+      if (heads % 2 == 1) {
+        for (int64_t i = 0; i < count * kBlock; ++i) ordered_[heads * kWeightPitch + i] = 0;
+      }
+      Sums::Run(values_, count, params_.head_size, ordered_, heads, sums_,
+                kMaxHeadSize, &fetch);
+      for (int64_t i = 0; i < heads; ++i) {
+        for (int64_t d = 0; d < params_.head_size; ++d) {
+          out[(h + i) * params_.head_size + d] = sums_[i * kMaxHeadSize + d] * Vec::template kFactor<kFormat>;
+        }
+      }
     }
   }
 
-  // The last `tokens` tokens of each row, and zeros for what a step reads past them: a weight of 0
+  // The first `tokens` tokens of each row of a block, and zeros in place of the rest: a weight of 0
   // would not hide a NaN that stands there.
-  template <int64_t kBytes>
-  void CopyLastValues(const uint8_t* const* pieces, int64_t tokens) {
+  template <int64_t kBytes, int kBlock>
+  void CopyLastValues(const uint8_t* block, int64_t tokens) {
     for (int64_t d = 0; d < params_.head_size; ++d) {
-      uint8_t* const to = last_values_ + d * kStepTokens * kBytes;
-      for (int64_t i = 0; i < kStepTokens * kBytes; ++i) to[i] = 0;
-      for (int64_t i = 0; i < tokens; ++i) {
-        __builtin_memcpy(to + i * kBytes, pieces[i / 8] + (d * params_.block_size + i % 8) * kBytes,
-                         kBytes);
+      uint8_t* const to = last_values_ + d * kBlock * kBytes;
+      for (int64_t i = 0; i < kBlock * kBytes; ++i) {
+        to[i] = i < tokens * kBytes ? block[d * kBlock * kBytes + i] : 0;
       }
     }
   }
@@ -199,11 +209,13 @@ class AttentionPass {
   int64_t padded_tokens_ = 0;  // to whole steps
   const uint8_t* keys_[kMaxPartitionBlocks];
   const uint8_t* values_[kMaxPartitionBlocks];
-  alignas(64) float queries_[kPassHeads * kMaxHeadSize];
-  alignas(64) float weights_[kPassHeads * kWeightPitch];
+  // A row more than heads, for a tile's padding.
+  alignas(64) float queries_[(kPassHeads + 1) * kMaxHeadSize];
+  alignas(64) float weights_[(kPassHeads + 1) * kWeightPitch];
+  alignas(64) float ordered_[Vec::kTileHeads * kWeightPitch];
   alignas(64) float positions_[kWeightPitch];
-  alignas(64) float lanes_[4 * kMaxHeadSize * Vec::kLanes];
-  alignas(64) uint8_t last_values_[kMaxHeadSize * 16 * sizeof(float)];
+  alignas(64) float sums_[Vec::kTileHeads * kMaxHeadSize];
+  alignas(64) uint8_t last_values_[kMaxHeadSize * 32 * sizeof(float)];
 };
 
 }  // namespace stablekv

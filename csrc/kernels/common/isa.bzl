@@ -15,6 +15,8 @@ _AVX512 = _AVX2 + [
     "-mavx512vl",
 ]
 
+_AVX512_VBMI = _AVX512 + ["-mavx512vbmi"]
+
 # Elsewhere the sources compile to nothing.
 _COPTS = {
     "avx2": select({
@@ -23,6 +25,10 @@ _COPTS = {
     }),
     "avx512": select({
         "@platforms//cpu:x86_64": _AVX512,
+        "//conditions:default": [],
+    }),
+    "avx512_vbmi": select({
+        "@platforms//cpu:x86_64": _AVX512_VBMI,
         "//conditions:default": [],
     }),
     "portable": [],
