@@ -1,5 +1,5 @@
-// Times paged_attention_v1 and _v2 on the shapes of a list, next to a pure read of the same bytes.
-// Every answer is compared with a plain kernel in float32 before it is timed.
+// Times paged_attention_v1 and _v2 on the shapes of a list, next to a pure read of the same bytes and
+// to fetching the same pages in the order of the block tables. Every answer is compared with a plain kernel in float32 before it is timed.
 //   decode_bench [--largest MIB] [--match TEXT] [--sweep]
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "benchmarks/cuda/bench_support.h"
+#include "benchmarks/cuda/gather_limit.h"
 #include "csrc/kernels/attention/cuda/mma/mma_attention.h"
 #include "csrc/kernels/attention/paged_attention.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
@@ -379,6 +380,8 @@ void Bench(const Shape& shape, uint8_t* pool, bool sweep) {
                 static_cast<long>(shape.batch),
                 shape.context == kRag ? "rag" : std::to_string(shape.context).c_str(), cache);
   const double read = MicrosecondsOfReading(pool, run.kv_bytes(), run.copies());
+  const double gather =
+      MicrosecondsOfGathering(run.copies(), [&run](int64_t copy) { return run.Params(copy); });
   const double target = 1.02 * read + 4;
   const PagedAttentionParams p = run.Params(0);
   const bool mma = MmaCovers(p, device);
@@ -390,9 +393,9 @@ void Bench(const Shape& shape, uint8_t* pool, bool sweep) {
   });
   const double best = std::fmin(v1, v2);
   std::printf(
-      "%-36s %8.1f MiB  read %7.1f  T %7.1f  v1 %7.1f (%s)  v2 %7.1f (%s)  best %5.0f GB/s %3.0f%% "
+      "%-36s %8.1f MiB  read %7.1f  gather %7.1f  T %7.1f  v1 %7.1f (%s)  v2 %7.1f (%s)  best %5.0f GB/s %3.0f%% "
       "of read  %s  host v1 %.1f v2 %.1f\n",
-      name, static_cast<double>(run.kv_bytes()) / (1 << 20), read, target, v1,
+      name, static_cast<double>(run.kv_bytes()) / (1 << 20), read, gather, target, v1,
       mma ? PlanText(MmaPlanFor(p, nullptr, device)).c_str() : "general", v2,
       mma ? PlanText(MmaPlanFor(p, &run.scratch(), device)).c_str() : "general",
       static_cast<double>(run.kv_bytes()) / best * 1e-3, 100 * read / best,

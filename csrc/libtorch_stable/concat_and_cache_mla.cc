@@ -1,7 +1,6 @@
 #include "csrc/ops/concat_and_cache_mla.h"
 
-#include "csrc/libtorch_stable/checked_mode.h"
-#include "csrc/libtorch_stable/launch.h"
+#include "csrc/libtorch_stable/launch_to_slots.h"
 #include "csrc/libtorch_stable/ops.h"
 #include "csrc/libtorch_stable/tensor_arg.h"
 
@@ -20,14 +19,9 @@ void ConcatAndCacheMla(const Tensor& kv_c, const Tensor& k_pe, const Tensor& kv_
   };
   ConcatAndCacheMlaParams params;
   ThrowIfError(PrepareConcatAndCacheMla(args, &params));
-  if (params.num_tokens == 0) return;
-  Launch(
-      "concat_and_cache_mla", args.kv_c.device,
-      [&](ParallelFor parallel_for) { return ConcatAndCacheMlaCpu(params, parallel_for); },
-      [&](auto stream) {
-        STABLEKV_RETURN_IF_ERROR(CheckSlotsInCheckedMode(params, stream));
-        return ConcatAndCacheMlaCuda(params, stream);
-      });
+  LaunchToSlots(
+      "concat_and_cache_mla", args.kv_c.device, params, &ConcatAndCacheMlaCpu,
+      [](const auto& checked, auto stream) { return ConcatAndCacheMlaCuda(checked, stream); });
 }
 
 }  // namespace stablekv

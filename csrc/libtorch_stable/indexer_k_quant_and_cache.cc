@@ -1,7 +1,6 @@
 #include "csrc/ops/indexer_k_quant_and_cache.h"
 
-#include "csrc/libtorch_stable/checked_mode.h"
-#include "csrc/libtorch_stable/launch.h"
+#include "csrc/libtorch_stable/launch_to_slots.h"
 #include "csrc/libtorch_stable/ops.h"
 #include "csrc/libtorch_stable/tensor_arg.h"
 
@@ -18,14 +17,9 @@ void IndexerKQuantAndCache(const Tensor& k, const Tensor& kv_cache, const Tensor
   };
   IndexerKQuantAndCacheParams params;
   ThrowIfError(PrepareIndexerKQuantAndCache(args, &params));
-  if (params.num_tokens == 0) return;
-  Launch(
-      "indexer_k_quant_and_cache", args.k.device,
-      [&](ParallelFor parallel_for) { return IndexerKQuantAndCacheCpu(params, parallel_for); },
-      [&](auto stream) {
-        STABLEKV_RETURN_IF_ERROR(CheckSlotsInCheckedMode(params, stream));
-        return IndexerKQuantAndCacheCuda(params, stream);
-      });
+  LaunchToSlots(
+      "indexer_k_quant_and_cache", args.k.device, params, &IndexerKQuantAndCacheCpu,
+      [](const auto& checked, auto stream) { return IndexerKQuantAndCacheCuda(checked, stream); });
 }
 
 }  // namespace stablekv

@@ -30,6 +30,14 @@ struct DTypes {
     Set(aoti_torch_dtype_int8(), DType::kInt8);
     Set(aoti_torch_dtype_int16(), DType::kInt16);
     Set(aoti_torch_dtype_bool(), DType::kBool);
+    Set(aoti_torch_dtype_uint16(), DType::kUInt16);
+    Set(aoti_torch_dtype_uint32(), DType::kUInt32);
+    Set(aoti_torch_dtype_uint64(), DType::kUInt64);
+    Set(aoti_torch_dtype_float8_e4m3fnuz(), DType::kFloat8E4M3Fnuz);
+    Set(aoti_torch_dtype_float8_e5m2fnuz(), DType::kFloat8E5M2Fnuz);
+    Set(aoti_torch_dtype_complex32(), DType::kComplex32);
+    Set(aoti_torch_dtype_complex64(), DType::kComplex64);
+    Set(aoti_torch_dtype_complex128(), DType::kComplex128);
   }
 
   void Set(int32_t code, DType dtype) {

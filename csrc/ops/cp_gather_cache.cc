@@ -22,7 +22,9 @@ int64_t EntrySize(const TensorArg& tensor, int64_t first) {
 Status CheckWidth(const TensorArg& tensor) {
   if (tensor.dtype != DType::kOther && SizeOf(tensor.dtype) <= 4) return Status();
   const std::string width =
-      tensor.dtype == DType::kOther ? "" : " (Unsupported data type width: 8)";
+      tensor.dtype == DType::kOther
+          ? ""
+          : " (Unsupported data type width: " + std::to_string(SizeOf(tensor.dtype)) + ")";
   return ArgumentError(kOp, tensor.name, "have elements of 1, 2 or 4 bytes",
                        NameOf(tensor.dtype) + width);
 }

@@ -99,8 +99,10 @@ void TestAccepted() {
       tensor->device = {DeviceType::kCuda, 1};
     }
   });
-  for (const DType dtype : {DType::kFloat32, DType::kInt32, DType::kBFloat16, DType::kInt16,
-                            DType::kFloat8E4M3, DType::kUInt8, DType::kInt8, DType::kBool}) {
+  for (const DType dtype :
+       {DType::kFloat32, DType::kInt32, DType::kBFloat16, DType::kInt16, DType::kFloat8E4M3,
+        DType::kUInt8, DType::kInt8, DType::kBool, DType::kUInt16, DType::kUInt32,
+        DType::kFloat8E5M2Fnuz, DType::kComplex32}) {
     Call call;
     call.src_cache.dtype = call.dst.dtype = dtype;
     CHECK_MESSAGE(call.Prepare(&params), "");
@@ -113,6 +115,10 @@ void TestTokens() {
       "src_cache must have elements of 1, 2 or 4 bytes, got float64 (Unsupported data type "
       "width: 8)",
       [](Call& c) { c.src_cache.dtype = c.dst.dtype = DType::kFloat64; });
+  Refused(
+      "src_cache must have elements of 1, 2 or 4 bytes, got complex128 (Unsupported data type "
+      "width: 16)",
+      [](Call& c) { c.src_cache.dtype = c.dst.dtype = DType::kComplex128; });
   Refused("src_cache must have elements of 1, 2 or 4 bytes, got a dtype that no operator takes",
           [](Call& c) { c.src_cache.dtype = c.dst.dtype = DType::kOther; });
   Refused("dst must be float16 (the dtype of src_cache), got bfloat16",

@@ -28,6 +28,22 @@ const char* NameOf(DType dtype) {
       return "int16";
     case DType::kBool:
       return "bool";
+    case DType::kUInt16:
+      return "uint16";
+    case DType::kUInt32:
+      return "uint32";
+    case DType::kUInt64:
+      return "uint64";
+    case DType::kFloat8E4M3Fnuz:
+      return "float8_e4m3fnuz";
+    case DType::kFloat8E5M2Fnuz:
+      return "float8_e5m2fnuz";
+    case DType::kComplex32:
+      return "complex32";
+    case DType::kComplex64:
+      return "complex64";
+    case DType::kComplex128:
+      return "complex128";
     case DType::kOther:
       break;
   }

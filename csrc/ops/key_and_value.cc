@@ -2,6 +2,7 @@
 
 #include "csrc/ops/check.h"
 #include "csrc/ops/describe.h"
+#include "csrc/ops/slot_mapping.h"
 
 namespace stablekv {
 
@@ -26,15 +27,18 @@ Status CheckKeyAndValue(const char* op, const TensorArg& key, const TensorArg& v
   return CheckContiguousFrom(op, value, 2);
 }
 
-Status CheckWrittenCaches(const char* op, const TensorArg& key_cache, const TensorArg& value_cache,
-                          const TensorArg& key, const TensorArg& value) {
-  STABLEKV_RETURN_IF_ERROR(CheckDistinctElements(op, key_cache));
-  STABLEKV_RETURN_IF_ERROR(CheckDistinctElements(op, value_cache));
-  STABLEKV_RETURN_IF_ERROR(CheckDisjoint(op, key_cache, value_cache));
-  STABLEKV_RETURN_IF_ERROR(CheckDisjoint(op, key_cache, key));
-  STABLEKV_RETURN_IF_ERROR(CheckDisjoint(op, key_cache, value));
-  STABLEKV_RETURN_IF_ERROR(CheckDisjoint(op, value_cache, key));
-  return CheckDisjoint(op, value_cache, value);
+Status CheckWrites(const char* op, const KeyAndValueArgs& args) {
+  STABLEKV_RETURN_IF_ERROR(CheckSlotMapping(op, args.slot_mapping, args.key));
+  STABLEKV_RETURN_IF_ERROR(CheckCoversSlots(op, args.key, args.slot_mapping));
+  STABLEKV_RETURN_IF_ERROR(CheckCoversSlots(op, args.value, args.slot_mapping));
+
+  STABLEKV_RETURN_IF_ERROR(CheckDistinctElements(op, args.key_cache));
+  STABLEKV_RETURN_IF_ERROR(CheckDistinctElements(op, args.value_cache));
+  STABLEKV_RETURN_IF_ERROR(CheckDisjoint(op, args.key_cache, args.value_cache));
+  STABLEKV_RETURN_IF_ERROR(CheckDisjoint(op, args.key_cache, args.key));
+  STABLEKV_RETURN_IF_ERROR(CheckDisjoint(op, args.key_cache, args.value));
+  STABLEKV_RETURN_IF_ERROR(CheckDisjoint(op, args.value_cache, args.key));
+  return CheckDisjoint(op, args.value_cache, args.value);
 }
 
 }  // namespace stablekv

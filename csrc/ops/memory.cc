@@ -60,18 +60,27 @@ bool AreHalves(const TensorArg& low, const TensorArg& high, uint64_t distance) {
 
 int64_t SizeOf(DType dtype) {
   switch (dtype) {
+    case DType::kComplex128:
+      return 16;
     case DType::kInt64:
+    case DType::kUInt64:
     case DType::kFloat64:
+    case DType::kComplex64:
       return 8;
     case DType::kFloat32:
     case DType::kInt32:
+    case DType::kUInt32:
+    case DType::kComplex32:
       return 4;
     case DType::kFloat16:
     case DType::kBFloat16:
     case DType::kInt16:
+    case DType::kUInt16:
       return 2;
     case DType::kFloat8E4M3:
     case DType::kFloat8E5M2:
+    case DType::kFloat8E4M3Fnuz:
+    case DType::kFloat8E5M2Fnuz:
     case DType::kUInt8:
     case DType::kInt8:
     case DType::kBool:

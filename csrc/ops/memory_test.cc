@@ -177,7 +177,10 @@ void TestSmallThings() {
   CHECK_EQUAL(SaturatingMultiply(kMax, 0), 0, "");
   CHECK_EQUAL(SaturatingMultiply(kMax, 1), kMax, "");
   CHECK_EQUAL(SaturatingMultiply(int64_t{1} << 32, int64_t{1} << 31), kMax, "");
+  CHECK_EQUAL(SizeOf(DType::kComplex128), 16, "");
   CHECK_EQUAL(SizeOf(DType::kInt64), 8, "");
+  CHECK_EQUAL(SizeOf(DType::kUInt32), 4, "");
+  CHECK_EQUAL(SizeOf(DType::kUInt16), 2, "");
   CHECK_EQUAL(SizeOf(DType::kFloat32), 4, "");
   CHECK_EQUAL(SizeOf(DType::kBFloat16), 2, "");
   CHECK_EQUAL(SizeOf(DType::kFloat8E5M2), 1, "");

@@ -1,9 +1,7 @@
 #include "csrc/ops/reshape_and_cache.h"
 
 #include "csrc/ops/check.h"
-#include "csrc/ops/key_and_value.h"
 #include "csrc/ops/paged_kv_cache.h"
-#include "csrc/ops/slot_mapping.h"
 
 namespace stablekv {
 namespace {
@@ -12,7 +10,7 @@ constexpr const char* kOp = "reshape_and_cache";
 
 }  // namespace
 
-Status PrepareReshapeAndCache(const ReshapeAndCacheArgs& args, ReshapeAndCacheParams* params) {
+Status PrepareReshapeAndCache(const KeyAndValueArgs& args, ReshapeAndCacheParams* params) {
   const TensorArg& key = args.key;
   ElementType element;
   STABLEKV_RETURN_IF_ERROR(CheckKeyAndValue(kOp, key, args.value, &element));
@@ -23,11 +21,7 @@ Status PrepareReshapeAndCache(const ReshapeAndCacheArgs& args, ReshapeAndCachePa
       {key, args.key_cache, args.value_cache, args.k_scale, args.v_scale, args.kv_cache_dtype,
        /*num_kv_heads=*/key.size(1), /*block_size=*/kAnySize},
       element, &cache));
-  STABLEKV_RETURN_IF_ERROR(CheckSlotMapping(kOp, args.slot_mapping, key));
-  STABLEKV_RETURN_IF_ERROR(CheckCoversSlots(kOp, key, args.slot_mapping));
-  STABLEKV_RETURN_IF_ERROR(CheckCoversSlots(kOp, args.value, args.slot_mapping));
-  STABLEKV_RETURN_IF_ERROR(
-      CheckWrittenCaches(kOp, args.key_cache, args.value_cache, key, args.value));
+  STABLEKV_RETURN_IF_ERROR(CheckWrites(kOp, args));
 
   params->key = key.data;
   params->value = args.value.data;

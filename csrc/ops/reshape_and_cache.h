@@ -2,28 +2,16 @@
 #ifndef STABLEKV_CSRC_OPS_RESHAPE_AND_CACHE_H_
 #define STABLEKV_CSRC_OPS_RESHAPE_AND_CACHE_H_
 
-#include <string_view>
-
 #include "csrc/kernels/cache/reshape_and_cache.h"
 #include "csrc/kernels/common/status.h"
-#include "csrc/ops/tensor_arg.h"
+#include "csrc/ops/key_and_value.h"
 
 namespace stablekv {
 
-struct ReshapeAndCacheArgs {
-  TensorArg key;           // [>= num_tokens, num_heads, head_size]
-  TensorArg value;         // [>= num_tokens, num_heads, head_size]
-  TensorArg key_cache;     // written
-  TensorArg value_cache;   // written
-  TensorArg slot_mapping;  // [num_tokens], int64
-  std::string_view kv_cache_dtype;
-  TensorArg k_scale;  // float32, one element
-  TensorArg v_scale;  // float32, one element
-};
-
-// Checks everything that can be known without reading memory, then fills `params`. Tensors must
-// outlive it. Zero tokens are fine.
-Status PrepareReshapeAndCache(const ReshapeAndCacheArgs& args, ReshapeAndCacheParams* params);
+// Caches are [num_blocks, num_heads, head_size / x, block_size, x] and [num_blocks, num_heads,
+// head_size, block_size], scales of one element. Checks everything that can be known without
+// reading memory, then fills `params`. Tensors must outlive it. Zero tokens are fine.
+Status PrepareReshapeAndCache(const KeyAndValueArgs& args, ReshapeAndCacheParams* params);
 
 }  // namespace stablekv
 

@@ -5,10 +5,8 @@
 
 #include "csrc/ops/check.h"
 #include "csrc/ops/describe.h"
-#include "csrc/ops/key_and_value.h"
 #include "csrc/ops/kv_cache_dtype.h"
 #include "csrc/ops/memory.h"
-#include "csrc/ops/slot_mapping.h"
 
 namespace stablekv {
 namespace {
@@ -16,7 +14,7 @@ namespace {
 constexpr const char* kOp = "reshape_and_cache_flash";
 
 // Strides are the layout: NHD, HND, or any other in which elements of a head are side by side.
-Status CheckCache(const ReshapeAndCacheFlashArgs& args, const TensorArg& cache, int64_t num_blocks,
+Status CheckCache(const KeyAndValueArgs& args, const TensorArg& cache, int64_t num_blocks,
                   int64_t block_size) {
   STABLEKV_RETURN_IF_ERROR(CheckMemory(kOp, cache, args.key));
   STABLEKV_RETURN_IF_ERROR(CheckShape(kOp, cache,
@@ -30,7 +28,7 @@ Status CheckCache(const ReshapeAndCacheFlashArgs& args, const TensorArg& cache, 
   return CheckContiguousFrom(kOp, cache, 3);
 }
 
-Status CheckCaches(const ReshapeAndCacheFlashArgs& args, CacheType* cache) {
+Status CheckCaches(const KeyAndValueArgs& args, CacheType* cache) {
   const std::string_view dtype = args.kv_cache_dtype;
   STABLEKV_RETURN_IF_ERROR(ParseKvCacheDType(kOp, dtype, args.key, cache, "nvfp4"));
   STABLEKV_RETURN_IF_ERROR(CheckCacheDType(kOp, args.key_cache, dtype, *cache, args.key));
@@ -39,7 +37,7 @@ Status CheckCaches(const ReshapeAndCacheFlashArgs& args, CacheType* cache) {
   return CheckCache(args, args.value_cache, args.key_cache.size(0), args.key_cache.size(1));
 }
 
-Status CheckHeadScale(const ReshapeAndCacheFlashArgs& args, const TensorArg& scale) {
+Status CheckHeadScale(const KeyAndValueArgs& args, const TensorArg& scale) {
   STABLEKV_RETURN_IF_ERROR(CheckDType(kOp, scale, DType::kFloat32));
   const int64_t num_heads = args.key.size(1);
   const int64_t count = NumElements(scale);
@@ -53,7 +51,7 @@ Status CheckHeadScale(const ReshapeAndCacheFlashArgs& args, const TensorArg& sca
   return CheckContiguousFrom(kOp, scale, 0);
 }
 
-Status CheckScales(const ReshapeAndCacheFlashArgs& args) {
+Status CheckScales(const KeyAndValueArgs& args) {
   const TensorArg& k_scale = args.k_scale;
   const TensorArg& v_scale = args.v_scale;
   STABLEKV_RETURN_IF_ERROR(CheckHeadScale(args, k_scale));
@@ -82,16 +80,12 @@ FlashSide SideOf(const TensorArg& source, const TensorArg& cache, const TensorAr
 
 }  // namespace
 
-Status PrepareReshapeAndCacheFlash(const ReshapeAndCacheFlashArgs& args,
+Status PrepareReshapeAndCacheFlash(const KeyAndValueArgs& args,
                                    ReshapeAndCacheFlashParams* params) {
   STABLEKV_RETURN_IF_ERROR(CheckKeyAndValue(kOp, args.key, args.value, &params->element));
   STABLEKV_RETURN_IF_ERROR(CheckCaches(args, &params->cache));
   STABLEKV_RETURN_IF_ERROR(CheckScales(args));
-  STABLEKV_RETURN_IF_ERROR(CheckSlotMapping(kOp, args.slot_mapping, args.key));
-  STABLEKV_RETURN_IF_ERROR(CheckCoversSlots(kOp, args.key, args.slot_mapping));
-  STABLEKV_RETURN_IF_ERROR(CheckCoversSlots(kOp, args.value, args.slot_mapping));
-  STABLEKV_RETURN_IF_ERROR(
-      CheckWrittenCaches(kOp, args.key_cache, args.value_cache, args.key, args.value));
+  STABLEKV_RETURN_IF_ERROR(CheckWrites(kOp, args));
 
   params->key = SideOf(args.key, args.key_cache, args.k_scale);
   params->value = SideOf(args.value, args.value_cache, args.v_scale);

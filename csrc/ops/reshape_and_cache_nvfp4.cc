@@ -4,9 +4,7 @@
 
 #include "csrc/ops/check.h"
 #include "csrc/ops/describe.h"
-#include "csrc/ops/key_and_value.h"
 #include "csrc/ops/memory.h"
-#include "csrc/ops/slot_mapping.h"
 
 namespace stablekv {
 namespace {
@@ -42,7 +40,7 @@ Status CheckPages(const TensorArg& cache, bool hnd) {
                        "strides " + StridesOf(cache) + " for shape " + SizesOf(cache));
 }
 
-Status CheckCache(const ReshapeAndCacheFlashArgs& args, const TensorArg& cache, int64_t num_blocks,
+Status CheckCache(const KeyAndValueArgs& args, const TensorArg& cache, int64_t num_blocks,
                   int64_t block_size) {
   STABLEKV_RETURN_IF_ERROR(CheckDType(kOp, cache, DType::kUInt8));
   STABLEKV_RETURN_IF_ERROR(CheckMemory(kOp, cache, args.key));
@@ -71,7 +69,7 @@ Nvfp4Side SideOf(const TensorArg& source, const TensorArg& cache, const TensorAr
 
 }  // namespace
 
-Status PrepareReshapeAndCacheNvfp4(const ReshapeAndCacheFlashArgs& args,
+Status PrepareReshapeAndCacheNvfp4(const KeyAndValueArgs& args,
                                    ReshapeAndCacheNvfp4Params* params) {
   STABLEKV_RETURN_IF_ERROR(CheckKeyAndValue(kOp, args.key, args.value, &params->element));
   STABLEKV_RETURN_IF_ERROR(CheckKey(args.key));
@@ -80,11 +78,7 @@ Status PrepareReshapeAndCacheNvfp4(const ReshapeAndCacheFlashArgs& args,
       CheckCache(args, args.value_cache, args.key_cache.size(0), args.key_cache.size(1)));
   STABLEKV_RETURN_IF_ERROR(CheckScale(kOp, args.k_scale, args.key));
   STABLEKV_RETURN_IF_ERROR(CheckScale(kOp, args.v_scale, args.key));
-  STABLEKV_RETURN_IF_ERROR(CheckSlotMapping(kOp, args.slot_mapping, args.key));
-  STABLEKV_RETURN_IF_ERROR(CheckCoversSlots(kOp, args.key, args.slot_mapping));
-  STABLEKV_RETURN_IF_ERROR(CheckCoversSlots(kOp, args.value, args.slot_mapping));
-  STABLEKV_RETURN_IF_ERROR(
-      CheckWrittenCaches(kOp, args.key_cache, args.value_cache, args.key, args.value));
+  STABLEKV_RETURN_IF_ERROR(CheckWrites(kOp, args));
 
   params->key = SideOf(args.key, args.key_cache, args.k_scale);
   params->value = SideOf(args.value, args.value_cache, args.v_scale);

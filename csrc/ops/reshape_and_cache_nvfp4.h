@@ -7,7 +7,7 @@
 
 #include "csrc/kernels/cache/reshape_and_cache_nvfp4.h"
 #include "csrc/kernels/common/status.h"
-#include "csrc/ops/reshape_and_cache_flash.h"
+#include "csrc/ops/key_and_value.h"
 
 namespace stablekv {
 
@@ -16,8 +16,7 @@ inline constexpr std::string_view kNvfp4 = "nvfp4";
 // For args.kv_cache_dtype == kNvfp4. Caches are uint8 of [num_blocks, block_size, num_heads, 9 *
 // head_size / 16]. Checks everything that can be known without reading memory, then fills `params`.
 // Tensors must outlive it. Zero tokens are fine.
-Status PrepareReshapeAndCacheNvfp4(const ReshapeAndCacheFlashArgs& args,
-                                   ReshapeAndCacheNvfp4Params* params);
+Status PrepareReshapeAndCacheNvfp4(const KeyAndValueArgs& args, ReshapeAndCacheNvfp4Params* params);
 
 }  // namespace stablekv
 

@@ -14,7 +14,7 @@ constexpr const char* kOp = "swap_blocks";
 Status CheckCache(const TensorArg& cache) {
   STABLEKV_RETURN_IF_ERROR(CheckBackend(kOp, cache));
   if (cache.dtype == DType::kOther) {  // of unknown size
-    return ArgumentError(kOp, cache.name, "be of a float, integer, float8 or bool dtype",
+    return ArgumentError(kOp, cache.name, "be of a dtype that the stable ABI of torch 2.10 names",
                          NameOf(cache.dtype));
   }
   STABLEKV_RETURN_IF_ERROR(CheckMemory(kOp, cache, cache));

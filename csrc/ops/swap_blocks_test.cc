@@ -96,7 +96,9 @@ void TestRefusedTensors() {
     c.dst.device = {DeviceType::kCuda, 1};
   });
   Refused(
-      "src must be of a float, integer, float8 or bool dtype, got a dtype that no operator takes",
+      "src must be of a dtype that the stable ABI of torch 2.10 names, got a dtype that no "
+      "operator "
+      "takes",
       [](Call& c) { c.src.dtype = DType::kOther; });
   Refused("dst must have memory, got a null pointer for shape [8, 64]",
           [](Call& c) { c.dst.address = 0; });

@@ -16,12 +16,20 @@ enum class DType : int8_t {
   kUInt8,
   kInt32,
   kInt64,
-  // None of the operators takes the rest; they are told apart for messages.
+  // The rest is copied byte for byte or told apart for messages.
   kFloat64,
   kInt8,
   kInt16,
   kBool,
-  kOther,
+  kUInt16,
+  kUInt32,
+  kUInt64,
+  kFloat8E4M3Fnuz,
+  kFloat8E5M2Fnuz,
+  kComplex32,
+  kComplex64,
+  kComplex128,
+  kOther,  // what the stable ABI of torch 2.10 has no name for
 };
 
 enum class DeviceType : int8_t { kCpu, kCuda, kOther };

@@ -32,6 +32,7 @@ def main(arguments: list[str]) -> int:
         probe.run(options.modules)
         return 0
     found = report.make(options.modules)
+    sys.stdout.reconfigure(errors="backslashreplace")  # paths may have what the terminal lacks
     print(text.as_json(found) if options.json else text.as_text(found))
     return 0 if found["ok"] else 1
 

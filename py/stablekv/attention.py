@@ -13,6 +13,8 @@ from stablekv import _library, layouts
 _V1_MAX_SEQ_LEN = 8192
 # ... and where there are more rows than this to fill the device without partitions.
 _V1_ROWS = 512
+# What the operators take: lengths are int32.
+_MOST_SEQ_LEN = 2**31 - 1
 
 
 class BlockSparse(NamedTuple):
@@ -233,6 +235,9 @@ def paged_attention(
     Raises:
         RuntimeError: as paged_attention_v1.
     """
+    _check_rank("query", query, "num_seqs, num_heads, head_size")
+    _check_rank("key_cache", key_cache, "num_blocks, num_kv_heads, head_size / x, block_size, x")
+    _check_rank("block_tables", block_tables, "num_seqs, blocks")
     num_seqs, num_heads, head_size = query.shape
     num_kv_heads, block_size = key_cache.shape[1], key_cache.shape[3]
     if max_seq_len is None:
@@ -244,7 +249,7 @@ def paged_attention(
         key_cache,
         value_cache,
         num_kv_heads,
-        1.0 / math.sqrt(head_size) if scale is None else scale,
+        1.0 / math.sqrt(head_size or 1) if scale is None else scale,
         block_tables,
         seq_lens,
         block_size,
@@ -260,13 +265,22 @@ def paged_attention(
         block_sparse.head_sliding_step,
     )
     partitions = layouts.num_partitions(max_seq_len)
-    if max_seq_len <= _V1_MAX_SEQ_LEN and (partitions <= 1 or num_seqs * num_heads > _V1_ROWS):
+    few = max_seq_len <= _V1_MAX_SEQ_LEN and (partitions <= 1 or num_seqs * num_heads > _V1_ROWS)
+    if few or max_seq_len > _MOST_SEQ_LEN:  # too many, for which nothing shall be allocated
         _library.paged_attention_v1(out, *arguments)
     else:
         sums = query.new_empty((num_seqs, num_heads, partitions), dtype=torch.float32)
         partial = query.new_empty((num_seqs, num_heads, partitions, head_size))
         _library.paged_attention_v2(out, sums, torch.empty_like(sums), partial, *arguments)
     return out
+
+
+def _check_rank(name: str, tensor: torch.Tensor, dims: str) -> None:
+    """Before a size is read; all else the operators check."""
+    if tensor.dim() != dims.count(",") + 1:
+        raise RuntimeError(
+            f"paged_attention: {name} must have shape [{dims}], got {list(tensor.shape)}"
+        )
 
 
 def _one(device: torch.device) -> torch.Tensor:

@@ -26,15 +26,15 @@ def register() -> None:
                 torch.library.register_fake(qualified, _fake_of(name, operator))
                 if name in _EFFECTS:
                     _keep(operator)
+    for namespace, names in _operators.TRACED_BY_OVERLOAD.items():
+        for name in names:
+            _trace_by_overload(namespace, name)
 
 
 def _keep(operator: torch._ops.OpOverload) -> None:
     effects = torch._higher_order_ops.effects
     effects._register_effectful_op(operator, effects._EffectType.ORDERED)
     torch.fx.node.has_side_effect(operator)
-    for namespace, names in _operators.TRACED_BY_OVERLOAD.items():
-        for name in names:
-            _trace_by_overload(namespace, name)
 
 
 def _trace_by_overload(namespace: str, name: str) -> None:

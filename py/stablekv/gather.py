@@ -31,8 +31,9 @@ def cp_gather_cache(
         dst[t] = src_cache[block_table[s, p // block_size], p % block_size]
 
     Args:
-        src_cache: [num_blocks, block_size, ...], elements of 1, 2 or 4 bytes; a token's elements
-            are contiguous, strides between blocks and tokens are free.
+        src_cache: [num_blocks, block_size, ...], elements of 1, 2 or 4 bytes, but not
+            float8_e8m0fnu; a token's elements are contiguous, strides between blocks and tokens are
+            free.
         dst: [num_rows, ...], written; the dtype of `src_cache`, as many contiguous elements a row
             as a token has, any stride between rows.
         block_table: [>= batch_size, max_blocks_per_seq] int32, block numbers; any stride between

@@ -250,7 +250,7 @@ class KVCache:
             ValueError: `key` has not one token for each new token of the batch.
         """
         self._check_current(batch)
-        if key.shape[0] != batch.slot_mapping.shape[0]:
+        if key.dim() > 0 and key.shape[0] != batch.slot_mapping.shape[0]:
             raise ValueError(
                 f"key must have {batch.slot_mapping.shape[0]} tokens, one for each new token of "
                 f"the batch, got {key.shape[0]}"

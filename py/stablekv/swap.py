@@ -20,15 +20,17 @@ def swap_blocks(
 
         dst[d * B : (d + 1) * B] = src[s * B : (s + 1) * B]
 
-    A row sees what the rows before it wrote. Nothing else in `dst` changes. Within one CUDA device
-    up to 250 blocks go by one kernel, unless a block is written twice, or read and written. Then,
-    and between the CPU and a device, the driver copies one run of blocks after the other. Work is
-    enqueued on the current stream of the CUDA device; with memory of the CPU that is not pinned the
-    call may wait for it. Until it is done, keep memory of the CPU alive and unchanged.
+    A row sees what the rows before it wrote. Nothing else in `dst` changes. Within one CUDA device,
+    and between a device and pinned memory of the CPU where the runs of neighbouring blocks are
+    short, a kernel moves up to 2000 blocks, unless a block is written twice, or read and written.
+    Then, and for all else between the CPU and a device, the driver copies one run of blocks after
+    the other. Work is enqueued on the current stream of the CUDA device; with memory of the CPU
+    that is not pinned the call may wait for it. Until it is done, keep memory of the CPU alive and
+    unchanged.
 
     Args:
-        src: any shape and strides without gaps between elements; float, integer, float8 or bool; on
-            the CPU or a CUDA device.
+        src: any shape and strides without gaps between elements; any dtype but float8_e8m0fnu and
+            those of parts of a byte; on the CPU or a CUDA device.
         dst: as `src`, of any dtype; written. May share memory with `src`. Not on another CUDA
             device than `src`.
         block_size_in_bytes: bytes of a block, at least 1.

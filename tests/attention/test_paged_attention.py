@@ -309,3 +309,55 @@ def _convenient(arguments, **more):
         kv_cache_dtype=arguments["kv_cache_dtype"],
         **more,
     )
+
+
+@each_device
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (
+            {"query": torch.ones(2, 32)},
+            "paged_attention: query must have shape [num_seqs, num_heads, head_size], got [2, 32]",
+        ),
+        (
+            {"query": torch.ones(())},
+            "paged_attention: query must have shape [num_seqs, num_heads, head_size], got []",
+        ),
+        (
+            {"key_cache": torch.ones(1, 1, 32, 8)},
+            "paged_attention: key_cache must have shape [num_blocks, num_kv_heads, head_size / x, "
+            "block_size, x], got [1, 1, 32, 8]",
+        ),
+        (
+            {"block_tables": torch.zeros(1, dtype=torch.int32)},
+            "paged_attention: block_tables must have shape [num_seqs, blocks], got [1]",
+        ),
+        (
+            {"query": torch.ones(1, 1, 0)},
+            "paged_attention_v1: query must have a head size in [32, 64, 80, 96, 112, 120, 128, "
+            "192, 256], got 0 (Unsupported head size: 0)",
+        ),
+        (
+            {"max_seq_len": 2**60},
+            "paged_attention_v1: max_seq_len must be in [0, 2147483647], got 1152921504606846976",
+        ),
+        (
+            {"max_seq_len": -(2**63)},
+            "paged_attention_v1: max_seq_len must be in [0, 2147483647], got -9223372036854775808",
+        ),
+    ],
+    ids=["query-2d", "query-0d", "key_cache", "tables", "head_size", "max_seq_len", "negative"],
+)
+def test_paged_attention_refuses_in_words(wrong, message, device):
+    arguments = {
+        "query": torch.ones(1, 1, 32),
+        "key_cache": torch.ones(1, 1, 8, 8, 4),
+        "value_cache": torch.ones(1, 1, 32, 8),
+        "block_tables": torch.zeros(1, 1, dtype=torch.int32),
+        "seq_lens": torch.ones(1, dtype=torch.int32),
+        **wrong,
+    }
+    moved = {n: v.to(device) if isinstance(v, torch.Tensor) else v for n, v in arguments.items()}
+    with pytest.raises(RuntimeError) as error:
+        stablekv.paged_attention(**moved)
+    assert str(error.value).splitlines()[0] == message

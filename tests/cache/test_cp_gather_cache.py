@@ -21,6 +21,11 @@ _DTYPES = (
     torch.bool,
     torch.int16,
     torch.int32,
+    torch.uint16,
+    torch.uint32,
+    torch.float8_e4m3fnuz,
+    torch.float8_e5m2fnuz,
+    torch.complex32,
 )
 
 each_starts = pytest.mark.parametrize("seq_starts", [None, (3, 40, 0, 21), (0, 0, 16, 8)])

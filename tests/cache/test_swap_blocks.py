@@ -8,13 +8,15 @@ from tests.support import swap, tensors
 from tests.support.devices import each_device, on_cuda
 from tests.support.swap import SwapCase
 
+_WITH_CUDA = [
+    ("cuda", "cuda"),
+    ("cpu", "cuda"),
+    ("cuda", "cpu"),
+    ("pinned", "cuda"),
+    ("cuda", "pinned"),
+]
 each_direction = pytest.mark.parametrize(
-    "src, dst",
-    [
-        ("cpu", "cpu"),
-        *(pytest.param(*pair, marks=on_cuda) for pair in (("cuda", "cuda"), ("cpu", "cuda"))),
-        pytest.param("cuda", "cpu", marks=on_cuda),
-    ],
+    "src, dst", [("cpu", "cpu"), *(pytest.param(*pair, marks=on_cuda) for pair in _WITH_CUDA)]
 )
 
 
@@ -32,10 +34,10 @@ def test_blocks_of_any_size(block_bytes, src, dst):
 
 
 @each_direction
-@pytest.mark.parametrize("count", [1, 249, 250, 251, 501, 1000])
+@pytest.mark.parametrize("count", [1, 250, 251, 2000, 2001, 4001])
 def test_any_number_of_blocks(count, src, dst):
-    """A launch takes 250."""
-    case = SwapCase(_shuffled(count, 1000, 1100), 1000, 1100, 48)
+    """A launch takes 250, or 2000 where there are more."""
+    case = SwapCase(_shuffled(count, 5000, 4500), 5000, 4500, 48)
     swap.check(swap.arguments_of(case, src, dst))
 
 
@@ -187,10 +189,10 @@ def test_runs_on_the_current_stream(src, dst):
 
 
 @on_cuda
-@pytest.mark.parametrize("mapping", [_shuffled(600, 700, 800), ((0, 1), (1, 2))])
+@pytest.mark.parametrize("mapping", [_shuffled(2500, 2600, 2700), ((0, 1), (1, 2))])
 def test_a_graph_keeps_the_mapping(mapping):
     """Replayed with other blocks, after the mapping is gone; a chain too."""
-    arguments = swap.arguments_of(SwapCase(mapping, 700, 800), "cuda", "cuda")
+    arguments = swap.arguments_of(SwapCase(mapping, 2600, 2700), "cuda", "cuda")
     if len(mapping) == 2:
         arguments["dst"] = arguments["src"]
     want = {n: arguments[n].cpu().clone() for n in ("src", "dst")}

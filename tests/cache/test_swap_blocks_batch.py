@@ -168,3 +168,20 @@ def test_a_graph_keeps_the_copies():
     graph.replay()
     torch.cuda.synchronize()
     assert torch.equal(destination, want)
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there is one CUDA device, or none")
+@pytest.mark.parametrize("current", [0, 1])
+@pytest.mark.parametrize("src, dst", [("cuda:1", "cuda:1"), ("cpu", "cuda:1"), ("cuda:1", "cpu")])
+def test_memory_of_a_device_whichever_is_current(src, dst, current):
+    """On the current stream of the current device, wherever the memory is."""
+    source, destination = (memory.clone() for memory in swap_batch.memories(src, dst))
+    if dst == "cpu":
+        destination = destination.pin_memory()
+    torch.cuda.synchronize(1)
+    with torch.cuda.device(current), torch.cuda.stream(torch.cuda.Stream()):
+        addresses = [torch.tensor([memory.data_ptr()]) for memory in (source, destination)]
+        stablekv.swap_blocks_batch(*addresses, torch.tensor([BYTES]))
+        assert torch.cuda.current_device() == current
+        torch.cuda.current_stream().synchronize()
+    assert torch.equal(source.cpu(), destination.cpu())

@@ -1,5 +1,6 @@
 """The table of support/operators.py: what is in it works, and the rest is refused."""
 
+import contextlib
 import functools
 import re
 
@@ -77,6 +78,75 @@ def test_a_tensor_on_the_other_device_is_refused(operator, row, home, away):
     arguments = _arguments(operator, _FP8, home)
     arguments[row] = arguments[row].to(away)
     _check_refused(operator, arguments, (row,))
+
+
+@each_device
+@pytest.mark.parametrize(
+    "operator, variant, row",
+    [
+        pytest.param(operator, variant, row.name, id=f"{operator}-{variant}-{row.name}")
+        for operator in OPERATORS
+        for variant in (_PLAIN, _FP8)
+        for row in contract.rows_of(operator, variant)
+        if row.gaps
+    ],
+)
+def test_offsets_past_32_bits(operator, variant, row, device):
+    """The same bytes, whatever lies between the rows, pages or tokens of one tensor."""
+    want = _arguments(operator, variant, device)
+    got = _arguments(operator, variant, device)
+    operator.call(**want)
+    with tensors.far_apart(got[row]) as got[row]:
+        operator.call(**got)
+        for written in contract.rows_of(operator, variant):
+            if written.written and not written.or_more:  # scratch is nobody's business
+                bytes_of = [tensors.bytes_of(call[written.name]) for call in (got, want)]
+                assert torch.equal(*bytes_of), written.name
+
+
+@each_device
+@pytest.mark.parametrize("operator", OPERATORS, ids=str)
+def test_an_empty_call_writes_nothing(operator, device):
+    arguments = operator.build_empty(device)
+    memory = {str(i): tensor for i, tensor in enumerate(operator.memory(device))}
+    before = tensors.snapshot({**arguments, **memory})
+    operator.call(**arguments)
+    assert not tensors.changed(before, {**arguments, **memory})
+
+
+@each_device
+@pytest.mark.parametrize(
+    "operator, variant, dim",
+    [
+        pytest.param(operator, variant, dim, id=f"{operator}-{variant}-{dim}")
+        for operator in OPERATORS
+        for variant in (_PLAIN, _FP8)
+        for dim in sorted({n for row in contract.rows_of(operator, variant) for n in row.names})
+    ],
+)
+def test_a_dimension_of_no_size(operator, variant, dim, device):
+    """Works as the reference has it or is refused in words, whichever dimension it is."""
+
+    def emptied(on):
+        arguments = _arguments(operator, variant, on)
+        for row in contract.rows_of(operator, variant):
+            if dim in row.names:
+                place = row.names.index(dim)
+                arguments[row.name] = arguments[row.name].narrow(place, 0, 0).contiguous()
+        return arguments
+
+    try:
+        operator.call(**emptied("cpu"))
+    except RuntimeError:
+        arguments = emptied(device)
+        if device == "cpu":
+            _check_refused(operator, arguments, arguments)
+        else:  # it may be values in a tensor that the CPU refuses
+            with contextlib.suppress(RuntimeError):
+                operator.call(**arguments)
+            torch.cuda.synchronize()
+    else:
+        operator.check(emptied(device))
 
 
 def _check_refused(operator, arguments, blamed):

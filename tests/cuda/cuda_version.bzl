@@ -24,6 +24,7 @@ with_cuda_version = rule(
         "version": attr.string(doc = "A value of the flag.", mandatory = True),
         "_allowlist_function_transition": attr.label(
             default = "@bazel_tools//tools/allowlists/function_transition_allowlist",
+            doc = "What Bazel asks of a rule with a transition.",
         ),
     },
 )

@@ -52,6 +52,29 @@ def test_paged(kind, num_heads, head_size):
         assert torch.equal(cache.flatten()[at], source[:, head])
 
 
+def pages_of(layout: str, num_heads: int, head_size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The memory of keys and values, [2, elements], and both caches as the operator takes them."""
+    rows = (num_heads, BLOCK_SIZE) if layout == "hnd" else (BLOCK_SIZE, num_heads)
+    if layout == "page":
+        memory = torch.zeros(NUM_BLOCKS, 2, *rows, head_size)
+        return memory.flatten().expand(2, -1), memory.transpose(0, 1)
+    memory = torch.zeros(2, NUM_BLOCKS, *rows, head_size)
+    return memory.flatten(1), memory.transpose(2, 3) if layout == "hnd" else memory
+
+
+@pytest.mark.parametrize("name", ["flash-nhd", "flash-hnd", "flash-page"])
+@pytest.mark.parametrize("num_heads, head_size", [(1, 32), (3, 40)])
+def test_flash(num_heads, head_size, name):
+    source = numbered(2, len(SLOTS), num_heads, head_size)
+    memory, caches = pages_of(name.removeprefix("flash-"), num_heads, head_size)
+    stablekv.reshape_and_cache_flash(*source, *caches, SLOTS, "auto", ONE, ONE)
+    for side in range(2):
+        for head in range(num_heads):
+            sizes = dict(num_heads=num_heads, head_size=head_size, head=head, side=side)
+            at = offsets(name, head_size, **sizes)
+            assert torch.equal(memory[side][at], source[side, :, head])
+
+
 @pytest.mark.parametrize("rank, rope", [(32, 16), (512, 64)])
 def test_mla(rank, rope):
     source = numbered(len(SLOTS), rank + rope)

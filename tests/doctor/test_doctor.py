@@ -135,6 +135,22 @@ def test_another_library_has_the_operators(tmp_path):
     assert "_C::paged_attention_v1 already registered" in problem
 
 
+def test_a_module_that_ends_the_process_without_a_word(tmp_path):
+    (tmp_path / "leaver.py").write_text("import os\nos._exit(0)\n")
+    (problem,) = diagnosis("--with", "leaver", first=[tmp_path], code=1)["problems"]
+    assert problem.endswith("before it was done at the stage 'modules'")
+
+
+def test_a_path_that_the_terminal_cannot_show(tmp_path):
+    copied = tmp_path / "\u0434\u043e\u043a\u0442\u043e\u0440"
+    names = shutil.ignore_patterns("*.so", "__pycache__")
+    shutil.copytree(PACKAGE, copied / "stablekv", ignore=names)
+    strict = {"PYTHONIOENCODING": "ascii:strict", "STABLEKV_LIBRARY": LIBRARY}
+    done = run_module("-m", "stablekv", "doctor", first=[copied], **strict)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"\u0434\u043e\u043a" in done.stdout
+
+
 def test_a_module_that_is_not_there():
     (problem,) = diagnosis("--with", "no_such_module", code=1)["problems"]
     assert problem.startswith("module no_such_module cannot be imported: ModuleNotFoundError")

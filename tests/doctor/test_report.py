@@ -75,6 +75,48 @@ def test_a_process_that_died(monkeypatch):
     assert text.as_text(found).endswith("not well: see above")
 
 
+def test_a_process_that_died_in_the_middle_of_a_line(monkeypatch):
+    seen = child.read(
+        '{"stablekv": {"begin": "torch"}}\n'
+        '{"stablekv": {"stage": "torch", "value": {"version": "2.12.0"}}}\n'
+        '{"stablekv": {"begin": "library"}}\n'
+        '{"stablekv": {"stage": "libr',
+        "was ended by SIGKILL",
+    )
+    found = report_of(monkeypatch, seen)
+    assert found["torch"]["version"] == "2.12.0"
+    (problem,) = found["problems"]
+    assert problem.endswith("was ended by SIGKILL at the stage 'library'")
+
+
+@pytest.mark.parametrize(
+    ("output", "at"),
+    [("", ""), ('{"stablekv": {"begin": "modules"}}\n', " at the stage 'modules'")],
+)
+def test_a_process_that_ended_well_and_early_is_a_problem(monkeypatch, output, at):
+    found = report_of(monkeypatch, child.read(output, ""))
+    assert not found["ok"]
+    (problem,) = found["problems"]
+    assert problem.endswith(f"ended with exit code 0 before it was done{at}")
+
+
+def test_a_process_that_does_not_end(monkeypatch, tmp_path):
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho \'{"stablekv": {"begin": "cuda"}}\'\nexec sleep 60\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(child.sys, "executable", str(python))
+    monkeypatch.setattr(child, "_SECONDS", 1)
+    found = report.make()
+    (problem,) = found["problems"]
+    assert problem.endswith("did not end within 1 s at the stage 'cuda'")
+
+
+def test_an_interpreter_that_is_not_there(monkeypatch, tmp_path):
+    monkeypatch.setattr(child.sys, "executable", str(tmp_path / "python"))
+    (problem,) = report.make()["problems"]
+    assert problem.startswith("could not be started: ")
+
+
 def _raise(*_):
     raise RuntimeError("out of order")
 

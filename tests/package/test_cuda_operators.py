@@ -7,6 +7,7 @@ from tests.support import contract, tensors
 from tests.support.contract import Variant
 from tests.support.devices import on_cuda
 from tests.support.operators import OPERATORS
+from tests.support.swap_batch_operators import SWAP_BLOCKS_BATCH
 
 pytestmark = on_cuda
 
@@ -15,7 +16,7 @@ each_call = pytest.mark.parametrize(
     [
         pytest.param(operator, variant, id=f"{operator}-{variant}")
         for operator in OPERATORS
-        if any(row.written for row in operator.rows)  # else it has tests of its own for all this
+        if operator is not SWAP_BLOCKS_BATCH  # writes by address, and has tests of its own for this
         for variant in (Variant(torch.float32, "auto"), Variant(torch.float16, "fp8"))
     ],
 )
@@ -45,6 +46,7 @@ def _after_a_plain_call(operator, variant, change):
 
 
 def _check_equal(got, want):
+    assert want
     for name, tensor in want.items():
         assert torch.equal(got[name], tensor), name
 

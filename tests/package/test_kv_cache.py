@@ -201,6 +201,13 @@ def test_a_batch_of_a_freed_sequence_is_refused():
     torch.testing.assert_close(kv.attend(0, row, fresh), row)
 
 
+def test_a_key_without_dimensions_is_refused_in_words():
+    kv = _cache()
+    batch = kv.append([kv.add()], [2])
+    with pytest.raises(RuntimeError, match=r"^reshape_and_cache: key must have shape .*, got \[\]"):
+        kv.write(0, torch.ones(()), torch.ones(()), batch)
+
+
 @pytest.mark.parametrize("tokens", [1, 3])
 def test_keys_must_be_as_many_as_new_tokens(tokens):
     kv = _cache()

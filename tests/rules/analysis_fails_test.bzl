@@ -38,3 +38,5 @@ unknown_arch_analysis_fails_test = _analysis_fails_test({"//tools/cuda:archs": [
 no_arch_analysis_fails_test = _analysis_fails_test({"//tools/cuda:archs": []})
 new_gcc_analysis_fails_test = _analysis_fails_test({}, ["//tests/rules:gcc_99_toolchain"])
 no_identifier_analysis_fails_test = _analysis_fails_test({"//csrc:namespace": "2fast"})
+unknown_subject_analysis_fails_test = _analysis_fails_test({"//tests:subject": "sdist"})
+unknown_cuda_version_analysis_fails_test = _analysis_fails_test({"//tools/cuda:version": "12.0"})

@@ -26,13 +26,16 @@ _DTYPES = (
     torch.bfloat16,
     torch.float8_e4m3fn,
     torch.float8_e5m2,
+    torch.float8_e4m3fnuz,
     torch.float8_e5m2fnuz,
+    torch.float8_e8m0fnu,
     torch.int64,
     torch.int32,
     torch.int16,
     torch.int8,
     torch.uint8,
     torch.bool,
+    torch.uint16,
     torch.complex64,
 )
 

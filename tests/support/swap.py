@@ -23,12 +23,16 @@ class SwapCase:
 
 
 def arguments_of(case: SwapCase, src: str, dst: str, seed: int = 0) -> dict[str, Any]:
-    """The arguments of swap_blocks, by name and in order, for tensors on two devices."""
+    """The arguments of swap_blocks, by name and in order, for tensors on two devices.
+
+    "pinned" is the CPU, with memory that a device reaches by itself.
+    """
     random = torch.Generator().manual_seed(seed)
 
-    def noise(blocks: int, device: str) -> torch.Tensor:
-        shape = (blocks, case.block_bytes)
-        return torch.randint(0, 256, shape, dtype=torch.uint8, generator=random).to(device)
+    def noise(count: int, device: str) -> torch.Tensor:
+        shape = (count, case.block_bytes)
+        blocks = torch.randint(0, 256, shape, dtype=torch.uint8, generator=random)
+        return blocks.pin_memory() if device == "pinned" else blocks.to(device)
 
     return {
         "src": noise(case.src_blocks, src),
@@ -53,6 +57,8 @@ def check(arguments: dict[str, Any]) -> None:
 
     mapping = tensors.snapshot({"block_mapping": arguments["block_mapping"]})
     stablekv.swap_blocks(**arguments)
+    if any(arguments[name].is_cuda for name in ("src", "dst")):
+        torch.cuda.synchronize()  # reading pinned memory waits for nothing
     for storage, copy in memories.values():
         got, want = (torch.empty(0, dtype=torch.uint8).set_(s) for s in (storage.cpu(), copy))
         wrong = (got != want).nonzero()

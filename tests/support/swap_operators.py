@@ -23,6 +23,14 @@ _ANY_DTYPE = (
     torch.int16,
     torch.int8,
     torch.bool,
+    torch.uint16,
+    torch.uint32,
+    torch.uint64,
+    torch.float8_e4m3fnuz,
+    torch.float8_e5m2fnuz,
+    torch.complex32,
+    torch.complex64,
+    torch.complex128,
 )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import contextlib
+import time
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -43,6 +45,38 @@ def shifted(tensor: torch.Tensor, elements: int) -> torch.Tensor:
     view = flat[elements:].view(tensor.shape)
     bytes_of(view).copy_(bytes_of(tensor))
     return view
+
+
+@contextlib.contextmanager
+def far_apart(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
+    """An equal tensor whose last row begins 2^31 elements after the first, 8 GiB at the most.
+
+    What lies between is never touched: the CPU has no memory behind it. A device has, so that
+    processes that share one wait for each other here.
+    """
+    elements = min(2**31, 2**33 // tensor.element_size())
+    pitch = -(-elements // (tensor.shape[0] - 1)) + 64
+    inner = zip(tensor.shape[1:], tensor.stride()[1:], strict=True)
+    last_row = 1 + sum((size - 1) * stride for size, stride in inner)
+    memory = _large((tensor.shape[0] - 1) * pitch + last_row, tensor)
+    view = memory.as_strided(tensor.shape, (pitch, *tensor.stride()[1:]))
+    bytes_of(view).copy_(bytes_of(tensor))
+    try:
+        yield view
+    finally:
+        memory.untyped_storage().resize_(0)
+        if tensor.is_cuda:
+            torch.cuda.empty_cache()
+
+
+def _large(elements: int, like: torch.Tensor) -> torch.Tensor:
+    for _ in range(120):
+        try:
+            return like.new_empty(elements)
+        except torch.cuda.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            time.sleep(0.5)
+    return like.new_empty(elements)
 
 
 def bytes_of(tensor: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 
 from absl import app, flags
 
+from tools.lint.starlark_docs import undocumented
+
 _CHECK = flags.DEFINE_bool("check", False, "Only report; change nothing.")
 _CLANG_FORMAT = flags.DEFINE_string(
     "clang_format", None, "The clang-format program.", required=True
@@ -52,6 +54,11 @@ def _long_files(root: pathlib.Path, names: list[str]) -> list[str]:
     return [f"{n}: {k} lines, at most {_MOST_LINES}" for n, k in lengths.items() if k > _MOST_LINES]
 
 
+def _undocumented(root: pathlib.Path, names: list[str]) -> list[str]:
+    files = [name for name in names if name.endswith(".bzl")]
+    return [f"{n}:{line}" for n in files for line in undocumented((root / n).read_text())]
+
+
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
@@ -79,7 +86,7 @@ def main(argv: list[str]) -> None:
             [ruff, "format", "--quiet", *python],
             [buildifier, "-lint=fix", _WARNINGS, *starlark],
         ]
-    problems = _long_files(root, names)
+    problems = _long_files(root, names) + _undocumented(root, names)
     for command in commands:
         if subprocess.run(command, cwd=root).returncode:
             problems.append(f"{os.path.basename(command[0])} found something, see above")

@@ -29,6 +29,22 @@ DType ToDType(at::ScalarType type) {
       return DType::kInt16;
     case at::ScalarType::Bool:
       return DType::kBool;
+    case at::ScalarType::UInt16:
+      return DType::kUInt16;
+    case at::ScalarType::UInt32:
+      return DType::kUInt32;
+    case at::ScalarType::UInt64:
+      return DType::kUInt64;
+    case at::ScalarType::Float8_e4m3fnuz:
+      return DType::kFloat8E4M3Fnuz;
+    case at::ScalarType::Float8_e5m2fnuz:
+      return DType::kFloat8E5M2Fnuz;
+    case at::ScalarType::ComplexHalf:
+      return DType::kComplex32;
+    case at::ScalarType::ComplexFloat:
+      return DType::kComplex64;
+    case at::ScalarType::ComplexDouble:
+      return DType::kComplex128;
     default:
       return DType::kOther;
   }

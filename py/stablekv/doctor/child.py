@@ -55,18 +55,29 @@ def _name_of_signal(number: int) -> str:
         return f"signal {number}"
 
 
+def _said(line: str) -> dict[str, Any]:
+    """What the child says in a line; nothing where it is a module's, or cut by the child's end."""
+    if not line.startswith('{"stablekv": '):
+        return {}
+    try:
+        return json.loads(line)["stablekv"]
+    except ValueError:
+        return {}
+
+
 def read(output: str, ending: str) -> Probe:
     """Sorts the child's lines; a stage that began and did not finish is where it died."""
     found = Probe({}, {}, "")
     begun = ""
     for line in output.splitlines():
-        if line.startswith('{"stablekv": '):
-            said = json.loads(line)["stablekv"]
+        if said := _said(line):
             begun = said.get("begin", begun)
             if "value" in said:
                 found.values[said["stage"]] = said["value"]
             elif "error" in said:
                 found.errors[said["stage"]] = said["error"]
+    if not ending and begun not in found.values and begun not in found.errors:
+        ending = "ended with exit code 0 before it was done"  # a module may call os._exit
     if ending:
         at = f" at the stage {begun!r}" if begun else ""
         found.death = f"the process that imports torch and loads the library {ending}{at}"

@@ -140,8 +140,7 @@ def _test(cell: Cell, interpreter: str, folder: pathlib.Path) -> None:
         cell.outcomes["import"] = Outcome(failures=["another library was loaded"])
         return
     environment["PYTHONPATH"] += os.pathsep + str(plugins)
-    # No case for a GPU: they are run on one, docs/gpu.md. No picture: matplotlib sees no torch.
-    command = [interpreter, "-m", "pytest", "-q", "-p", "sample", "-k", "not cuda and not plot"]
+    command = [interpreter, "-m", "pytest", "-q", "-p", "sample", "-k", steps.CASES]
     command += ["-p", "no:cacheprovider", "--color=no", "--tb=short"]
     for step in steps.STEPS[1:]:
         files = steps.files_of(step, package / "tests")

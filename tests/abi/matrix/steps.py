@@ -14,6 +14,10 @@ STEPS = ("import", "operators", "errors", "opcheck", "package")
 # check compilers one for each operator.
 LEAST = {"operators": 1, "errors": 100, "opcheck": 50, "package": 1}
 
+# For pytest's -k. No case for a GPU: they are run on one, docs/gpu.md. The doctor's report is
+# tested on made-up devices and needs none. No picture: matplotlib sees no torch.
+CASES = "(not cuda or test_report) and not plot"
+
 # The files of a step, or the folders; what is in none is of the package.
 _ERRORS = ("package/test_errors.py", "bindings/test_stable_library.py")
 _OPCHECK = ("package/test_compile.py", "cache/test_mla_compile.py")

@@ -160,6 +160,26 @@ def test_a_cell_leaves_nothing_on_the_disk(tmp_path: pathlib.Path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_every_case_but_those_for_a_gpu_is_taken(tmp_path: pathlib.Path):
+    text = (
+        "import pytest\n"
+        "@pytest.mark.parametrize('device', ['cpu', 'CUDA'])\n"
+        "def test(device): pass\n"
+        "def test_cuda_or_plot(): pass\n"
+    )
+    for name in ("test_other.py", "test_report.py"):
+        (tmp_path / name).write_text(text)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", "-k", steps.CASES]
+    done = subprocess.run(
+        [*command, str(tmp_path)],
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    ran = [line.split("::")[1].split()[0] for line in done.stdout.splitlines() if "::" in line]
+    assert ran == ["test[cpu]", "test[cpu]", "test[CUDA]"], done.stdout + done.stderr
+
+
 def test_a_sample_has_the_first_case_and_enough_of_a_small_file(tmp_path: pathlib.Path):
     names = {"test_large.py": 100, "test_small.py": 6}
     for name, cases in names.items():

@@ -73,9 +73,18 @@ Nothing of a toolkit installed on the machine is used or looked for.""",
             doc = "A requirements file of the wheels of one CUDA release, pinned by sha256.",
             mandatory = True,
         ),
-        "_build": attr.label(default = Label("//third_party/cuda/private:BUILD.cuda.bazel")),
-        "_fetch": attr.label(default = Label("//third_party/python/private:fetch.py")),
-        "_toolkit": attr.label(default = Label("//third_party/cuda/private:toolkit.py")),
+        "_build": attr.label(
+            default = Label("//third_party/cuda/private:BUILD.cuda.bazel"),
+            doc = "The repository's BUILD file, less what the toolkit says of itself.",
+        ),
+        "_fetch": attr.label(
+            default = Label("//third_party/python/private:fetch.py"),
+            doc = "The program that asks pip.",
+        ),
+        "_toolkit": attr.label(
+            default = Label("//third_party/cuda/private:toolkit.py"),
+            doc = "The program that asks nvcc what it is.",
+        ),
     },
     # Not those that say where pip and the wheels are: the hashes say what they are.
     environ = ["STABLEKV_PYTHON"],

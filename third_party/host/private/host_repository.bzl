@@ -50,7 +50,10 @@ As a registered toolchain it is looked at by every build, anew when Bazel's serv
 BAZEL_DO_NOT_DETECT_CPP_TOOLCHAIN=1, for those who bring their own C++ toolchain, the compiler is
 not looked at.""",
     attrs = {
-        "_check": attr.label(default = Label("//third_party/host/private:check.py")),
+        "_check": attr.label(
+            default = Label("//third_party/host/private:check.py"),
+            doc = "The program that looks at the machine.",
+        ),
     },
     environ = ["BAZEL_DO_NOT_DETECT_CPP_TOOLCHAIN", "CC", "PATH", "STABLEKV_PYTHON"],
     local = True,

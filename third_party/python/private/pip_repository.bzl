@@ -81,7 +81,10 @@ it.""",
             doc = "A requirements file: every line pinned by version and sha256, nothing implied.",
             mandatory = True,
         ),
-        "_fetch": attr.label(default = Label("//third_party/python/private:fetch.py")),
+        "_fetch": attr.label(
+            default = Label("//third_party/python/private:fetch.py"),
+            doc = "The program that asks pip.",
+        ),
     },
     # Not those that say where pip and the wheels are: the hashes say what they are.
     environ = ["STABLEKV_PYTHON"],

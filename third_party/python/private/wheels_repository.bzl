@@ -44,8 +44,14 @@ The folder `wheels` is one that STABLEKV_WHEELHOUSE can name.""",
             doc = "A requirements file: every line pinned by version and sha256, nothing implied.",
             mandatory = True,
         ),
-        "_fetch": attr.label(default = Label("//third_party/python/private:fetch.py")),
-        "_fetch_wheels": attr.label(default = Label("//third_party/python/private:fetch_wheels.py")),
+        "_fetch": attr.label(
+            default = Label("//third_party/python/private:fetch.py"),
+            doc = "The program that asks pip.",
+        ),
+        "_fetch_wheels": attr.label(
+            default = Label("//third_party/python/private:fetch_wheels.py"),
+            doc = "The program that leaves the wheels packed.",
+        ),
     },
     environ = ["STABLEKV_PIP", "STABLEKV_PYTHON", "STABLEKV_WHEELHOUSE"],
 )

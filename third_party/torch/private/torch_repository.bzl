@@ -49,7 +49,13 @@ library: the program's own torch provides the symbols when it loads.""",
             doc = "`torch/version.py` in a repository that holds an unpacked torch wheel.",
             mandatory = True,
         ),
-        "_build": attr.label(default = Label("//third_party/torch/private:BUILD.torch.bazel")),
-        "_empty": attr.label(default = Label("//third_party/torch/private:empty.c")),
+        "_build": attr.label(
+            default = Label("//third_party/torch/private:BUILD.torch.bazel"),
+            doc = "The repository's BUILD file.",
+        ),
+        "_empty": attr.label(
+            default = Label("//third_party/torch/private:empty.c"),
+            doc = "The source of the stub.",
+        ),
     },
 )

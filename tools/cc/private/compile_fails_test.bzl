@@ -78,7 +78,10 @@ compile_fails_test = rule(
             doc = "The source that must not compile.",
             mandatory = True,
         ),
-        "_cc_toolchain": attr.label(default = "@bazel_tools//tools/cpp:current_cc_toolchain"),
+        "_cc_toolchain": attr.label(
+            default = "@bazel_tools//tools/cpp:current_cc_toolchain",
+            doc = "The C++ toolchain.",
+        ),
     },
     fragments = ["cpp"],
     test = True,

@@ -30,7 +30,10 @@ stripped_library = rule(
     attrs = {
         "out": attr.output(doc = "Where to.", mandatory = True),
         "src": attr.label(allow_single_file = True, doc = "The library.", mandatory = True),
-        "_cc_toolchain": attr.label(default = "@bazel_tools//tools/cpp:current_cc_toolchain"),
+        "_cc_toolchain": attr.label(
+            default = "@bazel_tools//tools/cpp:current_cc_toolchain",
+            doc = "The C++ toolchain.",
+        ),
     },
     fragments = ["cpp"],
     toolchains = use_cpp_toolchain(),

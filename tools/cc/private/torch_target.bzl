@@ -47,7 +47,11 @@ on that torch and every later one. A version newer than the headers is refused."
             doc = "The oldest torch that the library is for, like `2.10`.",
             mandatory = True,
         ),
-        "_torch": attr.label(default = Label("@torch//:version"), providers = [TorchVersionInfo]),
+        "_torch": attr.label(
+            default = Label("@torch//:version"),
+            doc = "The version of the headers.",
+            providers = [TorchVersionInfo],
+        ),
     },
     provides = [CcInfo],
 )

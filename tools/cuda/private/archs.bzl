@@ -32,6 +32,20 @@ def _gencodes_of(arch, supported):
         return None
     return gencodes if number in supported else None
 
+def _check_families(gencodes, where):
+    """Fails where nvcc would: it gives the code of sm_100 and of sm_100f one name."""
+    codes = [gencode.rpartition("=")[2] for gencode in gencodes]
+    for code in codes:
+        if code.startswith("sm_") and code + "f" in codes:
+            fail("%s: %s and %sf in one list: the code of the second runs wherever that of the first does. " % (
+                where,
+                code,
+                code,
+            ) + "Leave out one; the named sets hold: %s." % ", ".join([
+                "%s = %s" % (name, ",".join(archs))
+                for name, archs in NAMED_SETS.items()
+            ]))
+
 def parse_archs(archs, where, cuda):
     """Turns a list of architectures into nvcc's options.
 
@@ -60,6 +74,7 @@ def parse_archs(archs, where, cuda):
                 cuda.version,
             ))
         gencodes.extend([gencode for gencode in parsed if gencode not in gencodes])
+    _check_families(gencodes, where)
     if not gencodes:
         fail("%s: no GPU architecture. To build without CUDA: --config=nocuda." % where)
     return CudaArchsInfo(archs = archs, gencodes = gencodes)

@@ -26,6 +26,7 @@ _cuda_archs_file = rule(
         ),
         "_archs": attr.label(
             default = Label("//tools/cuda:checked_archs"),
+            doc = "What --//tools/cuda:archs says.",
             providers = [CudaArchsInfo],
         ),
     },

@@ -110,9 +110,13 @@ cuda_library_rule = rule(
         ),
         "_archs": attr.label(
             default = Label("//tools/cuda:checked_archs"),
+            doc = "What --//tools/cuda:archs says.",
             providers = [CudaArchsInfo],
         ),
-        "_cc_toolchain": attr.label(default = "@bazel_tools//tools/cpp:current_cc_toolchain"),
+        "_cc_toolchain": attr.label(
+            default = "@bazel_tools//tools/cpp:current_cc_toolchain",
+            doc = "The C++ toolchain.",
+        ),
     },
     fragments = ["cpp"],
     provides = [CcInfo],

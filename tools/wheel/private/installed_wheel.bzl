@@ -24,6 +24,7 @@ installed_wheel = rule(
         "_install": attr.label(
             cfg = "exec",
             default = Label("//tools/wheel:install"),
+            doc = "The program that installs.",
             executable = True,
         ),
     },

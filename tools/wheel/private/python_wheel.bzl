@@ -1,12 +1,12 @@
 """Packs files of the tree into a wheel."""
 
-def _place(file, prefix):
+def _place(file, prefix, label):
     """The file's path in the wheel: that in the tree, without what stands before the package."""
     path = file.short_path
     if path.startswith("../"):  # of another workspace: ../stablekv/py/...
         path = path.split("/", 2)[2]
     if not path.startswith(prefix):
-        fail("%s is not below %s" % (path, prefix))
+        fail("%s: %s is not below %s" % (label, path, prefix))
     return path[len(prefix):]
 
 def _python_wheel_impl(ctx):
@@ -22,7 +22,7 @@ def _python_wheel_impl(ctx):
     arguments.add("--requires_python", ctx.attr.requires_python)
     arguments.add_all(ctx.attr.requires, format_each = "--requires=%s")
     for file in ctx.files.srcs:
-        place = _place(file, ctx.attr.strip_prefix)
+        place = _place(file, ctx.attr.strip_prefix, ctx.label)
         arguments.add(file, format = "--file=" + place.replace("%", "%%") + "=%s")
     inputs = ctx.files.srcs + [ctx.file.version, ctx.file.readme, ctx.file.license]
     if ctx.attr.stamped:
@@ -74,6 +74,7 @@ python_wheel = rule(
         "_build": attr.label(
             cfg = "exec",
             default = Label("//tools/wheel:build"),
+            doc = "The program that packs.",
             executable = True,
         ),
     },

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "csrc/kernels/common/cuda/code_arch.h"
 #include "csrc/kernels/common/cuda/fp8.cuh"
 #include "csrc/kernels/common/cuda/launch.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
@@ -39,6 +40,12 @@ __global__ void EncodeFp4Kernel(const float* in, uint8_t* pairs, int64_t count) 
 }
 
 __global__ void NothingKernel() {}
+
+__global__ void ArchKernel(int* arch) {
+#ifdef __CUDA_ARCH__
+  *arch = __CUDA_ARCH__ / 10;
+#endif
+}
 
 // All float32 that bfloat16 has, all midpoints between fp8 neighbours and what lies around them,
 // and random bits.
@@ -183,6 +190,19 @@ int TestHostCopies() {
   return 3;
 }
 
+int TestCodeArch() {
+  const DeviceBytes arch(sizeof(int));
+  const Status status =
+      LaunchKernel<int*>("arch", ArchKernel, dim3(1), dim3(1), nullptr, arch.As<int>());
+  Expect(status.ok(), status.message());
+  const int want = static_cast<int>(GetBits(arch.Read(), 0, sizeof(int)));
+  for (const char* call : {"first", "second"}) {
+    Expect(CodeArch() == want, std::string(call) + " call: " + std::to_string(CodeArch()) +
+                                   ", the code says " + std::to_string(want));
+  }
+  return 2;
+}
+
 int TestLaunchErrors() {
   const Status bad = LaunchKernel<>("nothing", NothingKernel, dim3(1), dim3(4096), nullptr);
   Expect(!bad.ok(), "a launch with 4096 threads is refused");
@@ -208,6 +228,6 @@ int main() {
   namespace t = stablekv::testing;
   if (!t::HaveDevice("common_cuda_test")) return 0;
   const int cases = t::TestEncode() + t::TestDecode() + t::TestEncodeFp4() + t::TestHostCopies() +
-                    t::TestLaunchErrors();
+                    t::TestCodeArch() + t::TestLaunchErrors();
   return t::Report("common_cuda_test", cases);
 }

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "csrc/kernels/common/cuda/code_arch.h"
 #include "csrc/kernels/common/cuda/launch_error.h"
 #include "csrc/kernels/common/status.h"
 
@@ -20,7 +21,7 @@ struct LaunchConfig {
   size_t shared_bytes = 0;  // dynamic shared memory of a CTA
   int cluster_size = 1;     // CTAs; divides grid.x
   // The kernel may start while earlier ones of the stream run: it waits for their end by itself
-  // (griddepcontrol.wait). Ignored by chips before sm_90.
+  // (griddepcontrol.wait). Ignored for code of architectures before sm_90, which cannot wait.
   bool overlap_earlier = false;
 };
 
@@ -39,9 +40,7 @@ inline cudaError_t RaiseLimits(const void* kernel, const LaunchConfig& config,
   error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                static_cast<int>(config.shared_bytes));
   if (error != cudaSuccess) return error;
-  int major = 0;
-  error = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
-  if (error == cudaSuccess && major >= 9) {
+  if (CodeArch() >= 90) {
     error = cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
   }
   if (error == cudaSuccess) limits->fetch_or(bit, std::memory_order_relaxed);
@@ -69,7 +68,7 @@ Status LaunchKernel(const char* name, void (*kernel)(Params...), const LaunchCon
                                                     1};
       ++launch.numAttrs;
     }
-    if (config.overlap_earlier) {
+    if (config.overlap_earlier && CodeArch() >= 90) {
       attributes[launch.numAttrs].id = cudaLaunchAttributeProgrammaticStreamSerialization;
       attributes[launch.numAttrs].val.programmaticStreamSerializationAllowed = 1;
       ++launch.numAttrs;
@@ -81,7 +80,8 @@ Status LaunchKernel(const char* name, void (*kernel)(Params...), const LaunchCon
 }
 
 // Launches `kernel` so that it may start while earlier ones of the stream run: it begins with
-// WaitForEarlierKernels(). Saves the microsecond that a start takes where work is short.
+// WaitForEarlierKernels(). Saves the microsecond that a start takes where work is short. Code of
+// architectures before sm_90 cannot wait and does not start early.
 template <typename... Params>
 Status LaunchOverlapping(const char* name, void (*kernel)(Params...), dim3 grid, dim3 block,
                          cudaStream_t stream, const Params&... params) {
@@ -94,7 +94,7 @@ Status LaunchOverlapping(const char* name, void (*kernel)(Params...), dim3 grid,
   launch.blockDim = block;
   launch.stream = stream;
   launch.attrs = &attribute;
-  launch.numAttrs = 1;
+  launch.numAttrs = CodeArch() >= 90 ? 1 : 0;
   const cudaError_t error =
       cudaLaunchKernelExC(&launch, reinterpret_cast<const void*>(kernel), pointers);
   if (error == cudaSuccess) return Status();

@@ -7,6 +7,7 @@
 #include "csrc/kernels/attention/cuda/mma/mma_args.h"
 #include "csrc/kernels/attention/cuda/mma/mma_attention.h"
 #include "csrc/kernels/attention/cuda/reduce.h"
+#include "csrc/kernels/common/cuda/code_arch.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 
 namespace stablekv {
@@ -50,9 +51,7 @@ Status MmaDevice::OfCurrent(MmaDevice* device) {
   if (error == cudaSuccess) {
     error = cudaDeviceGetAttribute(&device->processors, cudaDevAttrMultiProcessorCount, id);
   }
-  if (error == cudaSuccess) {
-    error = cudaDeviceGetAttribute(&device->major, cudaDevAttrComputeCapabilityMajor, id);
-  }
+  device->code_arch = CodeArch();
   if (error == cudaSuccess) return Status();
   (void)cudaGetLastError();
   return Status::Error(std::string("paged attention on CUDA: no current device: ") +
@@ -63,7 +62,7 @@ bool MmaCovers(const PagedAttentionParams& params, const MmaDevice& device) {
   const int64_t bytes = SizeOf(params.cache, params.element);
   const int64_t most_ctas = params.num_seqs * params.num_kv_heads * TilesOf(params) *
                             CeilDivide(params.max_seq_len + 1, kPartitionSize) * 16;
-  return device.major >= 8 && params.element != ElementType::kFloat32 &&
+  return device.code_arch >= 80 && params.element != ElementType::kFloat32 &&
          !params.block_sparse.active() && params.head_size * bytes % 16 == 0 &&
          BlocksAreAligned(params.key_cache, params.key_cache_block_stride,
                           params.key_cache_head_stride, bytes) &&
@@ -82,7 +81,7 @@ SplitPlan MmaPlanFor(const PagedAttentionParams& params, const PagedAttentionScr
   work.reads_once = TilesOf(params) == 1;
   work.has_scratch = scratch != nullptr;
   work.num_processors = device.processors;
-  work.has_clusters = device.major >= 9;
+  work.has_clusters = device.code_arch >= 90;
   return PlanSplits(work);
 }
 

@@ -10,7 +10,7 @@ namespace stablekv {
 // What the choice of a kernel and its plan need to know of the current device.
 struct MmaDevice {
   int processors;  // multiprocessors
-  int major;       // compute capability
+  int code_arch;   // CodeArch() on it
 
   static Status OfCurrent(MmaDevice* device);
 };

@@ -37,15 +37,12 @@ struct MmaShape {
   static constexpr uint64_t kAllAttended = ~uint64_t{0} >> (64 - kStepTokens);
 
   static constexpr int kTileBytes = kStepTokens * kHeadSize * kElementBytes;
-#ifndef STABLEKV_MMA_WARPS
-#define STABLEKV_MMA_WARPS 4
-#endif
-  static constexpr int kWarps = kTileBytes <= 8192 ? STABLEKV_MMA_WARPS : 2;
+  static constexpr int kWarps = kTileBytes <= 8192 ? 4 : 2;
   static constexpr int kThreads = 32 * kWarps;
 
   // Two CTAs fit on a multiprocessor, so that one loads while the other starts or ends.
-  static constexpr int kResidentCtas = kTileBytes <= 8192 ? 8 / STABLEKV_MMA_WARPS : 2;
-  static constexpr int kRingBytes = 2 * 96 * 1024 / kResidentCtas;
+  static constexpr int kResidentCtas = 2;
+  static constexpr int kRingBytes = 96 * 1024;
   static constexpr int kFittingTiles = kRingBytes / (kWarps * kTileBytes);
   static constexpr int kTiles = kFittingTiles < 8 ? kFittingTiles : 8;
   static_assert(kTiles >= 3);

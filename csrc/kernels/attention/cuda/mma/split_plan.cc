@@ -14,9 +14,12 @@ constexpr int64_t kCtaTokens = 128;
 // Of keys and values for one CTA: less is read in the time that a second kernel takes.
 constexpr int64_t kBytesWorthAReduction = 256 << 10;
 
-// Of keys and values for one CTA of a pair: more is worth a reduction, should other sequences be
-// shorter. If none is, the reduction costs 1 to 3%.
+// Of keys and values for one CTA of a pair: more is worth a larger cluster, should other sequences
+// be shorter. If none is, it costs 1 to 3%.
 constexpr int64_t kBytesOfALongPair = 2 << 20;
+
+// As many splits of one CTA, and more of two, are faster than the other way round.
+constexpr int64_t kMostSplitsOfOneCta = 4;
 
 // Of keys and values for one CTA: less is read before an order by length is found.
 constexpr int64_t kBytesWorthAnOrder = 512 << 10;
@@ -67,11 +70,12 @@ SplitPlan Cut(const SplitWork& work) {
   if (plan.cluster_size >= 4 && full) {
     // The same, with a reduction as the way out.
     if (2 * cta_bytes < kBytesWorthAReduction) return plan;
-    plan.cluster_size = 2;
-    SetSplits(work, CeilDivide(work.max_seq_len, work.num_processors / (2 * work.items)), &plan);
+    const int64_t share = work.num_processors / work.items;
+    plan.cluster_size = share <= kMostSplitsOfOneCta ? 1 : 2;
+    SetSplits(work, CeilDivide(work.max_seq_len, share / plan.cluster_size), &plan);
   } else if (plan.cluster_size == 2 && work.num_seqs > 1 && cta_bytes >= kBytesOfALongPair) {
     // As long as the longest sequence, pairs would keep only its own two CTAs busy at the end.
-    SetSplits(work, CeilDivide(work.max_seq_len, 2), &plan);
+    plan.cluster_size = 8;
   } else if (!half_full) {
     // Even the largest cluster leaves most multiprocessors idle.
     if (cta_bytes < kBytesWorthAReduction) return plan;
@@ -89,12 +93,14 @@ SplitPlan PlanSplits(const SplitWork& work) {
   const int64_t ctas = work.items * plan.cluster_size * plan.num_splits;
   const int64_t cta_bytes = plan.split_tokens / plan.cluster_size * work.bytes_per_token;
   // As long as all CTAs run at once, their order does not matter. Two fit on a multiprocessor.
-  // CTAs that share keys and values are to stay together.
+  // CTAs that share keys and values are to stay together. Large clusters even lengths out already.
   plan.longest_first = work.reads_once && work.num_seqs > 1 && work.num_seqs <= kMmaMostRanked &&
-                       ctas > 2 * work.num_processors && cta_bytes >= kBytesWorthAnOrder;
-  // What is on its way beyond need makes some multiprocessors wait longer than others. Large
-  // clusters, whose CTAs wait for each other, need it.
-  plan.short_rings = plan.cluster_size <= 2;
+                       plan.cluster_size <= 2 && ctas > 2 * work.num_processors &&
+                       cta_bytes >= kBytesWorthAnOrder;
+  // What is on its way beyond need makes some multiprocessors wait longer than others. CTAs of large
+  // clusters that leave multiprocessors idle have need of it.
+  plan.short_rings =
+      work.has_clusters && (plan.cluster_size <= 2 || 2 * ctas > work.num_processors);
   return plan;
 }
 

@@ -14,7 +14,7 @@ struct SplitPlan {
   int num_splits;        // of the longest sequence
   int64_t split_tokens;  // a multiple of kMmaMostStepTokens; of kPartitionSize if there are several
   bool longest_first;  // longer sequences come first; else all come in the order they are given in
-  bool short_rings;    // less is on its way than fits into shared memory. Ignored before sm_90
+  bool short_rings;    // less is on its way than fits into shared memory. Not before sm_90
 };
 
 // What a plan is made for.
@@ -26,7 +26,7 @@ struct SplitWork {
   int64_t bytes_per_token;  // of keys and values of one kv head
   bool has_scratch;         // more than one split is possible
   int num_processors;       // multiprocessors of the device
-  bool has_clusters;        // sm_90 and later
+  bool has_clusters;        // the code is for sm_90 or later
 };
 
 SplitPlan PlanSplits(const SplitWork& work);

@@ -71,7 +71,7 @@ void TestMeasured() {
   Expect(Work(1, 8, 4096, true), 8, 1);
   Expect(Work(1, 8, 16384, true), 8, 1);
   Expect(Work(1, 32, 512, true), 4, 1);
-  Expect(Work(1, 32, 16384, true), 2, 2);
+  Expect(Work(1, 32, 16384, true), 1, 4);
   Expect(Work(1, 32, 16384, false), 16, 1);
   Expect(Work(16, 1, 16384, true), 2, 4);
   Expect(Work(16, 8, 512, true), 1, 1);
@@ -79,20 +79,25 @@ void TestMeasured() {
   Expect(Work(64, 8, 16384, true), 1, 1);
   Expect(Work(256, 8, 16384, true), 1, 1);
   Expect(Work(1, 1, 16384, true), 16, 4);
-  Expect(Work(64, 1, 16384, true), 2, 2);
+  Expect(Work(64, 1, 16384, true), 8, 1);
   Expect(Work(64, 1, 16384, false), 2, 1);
 }
 
 void TestOrder() {
   CHECK_THAT(PlanSplits(Work(64, 8, 16384, true)).longest_first, "many long items");
   CHECK_THAT(!PlanSplits(Work(256, 8, 512, true)).longest_first, "short items");
-  CHECK_THAT(!PlanSplits(Work(64, 1, 16384, true)).longest_first, "all run at once");
+  CHECK_THAT(!PlanSplits(Work(64, 1, 4096, true)).longest_first, "all run at once");
+  CHECK_THAT(!PlanSplits(Work(64, 1, 16384, true)).longest_first, "large clusters");
   CHECK_THAT(!PlanSplits(Work(1, 1024, 16384, true)).longest_first, "one sequence");
   SplitWork shared = Work(64, 16, 16384, true);
   shared.reads_once = false;
   CHECK_THAT(!PlanSplits(shared).longest_first, "keys that two CTAs read");
   CHECK_THAT(PlanSplits(Work(64, 1, 4096, true)).short_rings, "pairs");
-  CHECK_THAT(!PlanSplits(Work(1, 8, 4096, true)).short_rings, "clusters of 8");
+  CHECK_THAT(!PlanSplits(Work(1, 8, 4096, true)).short_rings, "clusters of 8 on some processors");
+  CHECK_THAT(PlanSplits(Work(16, 1, 16384, false)).short_rings, "clusters of 16 on all of them");
+  SplitWork old = Work(64, 1, 4096, true);
+  old.has_clusters = false;
+  CHECK_THAT(!PlanSplits(old).short_rings, "copies of sm_80");
 }
 
 }  // namespace
