@@ -77,9 +77,10 @@ std::string NameOf(const Shape& shape) {
 }
 
 // A ParallelFor with one equal part for each thread, as torch's is.
-void ThreadedFor(int64_t begin, int64_t end, int64_t grain,
-                 void (*body)(int64_t, int64_t, void*), void* context) {
-  const int64_t parts = std::clamp<int64_t>((end - begin) / std::max<int64_t>(grain, 1), 1, kThreads);
+void ThreadedFor(int64_t begin, int64_t end, int64_t grain, void (*body)(int64_t, int64_t, void*),
+                 void* context) {
+  const int64_t parts =
+      std::clamp<int64_t>((end - begin) / std::max<int64_t>(grain, 1), 1, kThreads);
   const int64_t part = (end - begin + parts - 1) / parts;
   std::vector<std::thread> threads;
   for (int64_t i = 1; i < parts; ++i) {
@@ -156,7 +157,8 @@ void Fill(ElementType element, CacheType cache, uint64_t seed, uint8_t* to, int6
 class Problem {
  public:
   Problem(const Shape& shape, uint8_t* pool, int64_t pool_bytes) : shape_(shape) {
-    const int64_t row = kKvHeads * shape.head_size * SizeOf(shape.format.cache, shape.format.element);
+    const int64_t row =
+        kKvHeads * shape.head_size * SizeOf(shape.format.cache, shape.format.element);
     const int64_t seqs = std::max<int64_t>(1, pool_bytes / (2 * shape.context * row));
     columns_ = (shape.context + shape.block_size - 1) / shape.block_size;
     const int64_t blocks = seqs * columns_;
@@ -307,11 +309,13 @@ void Bench(const Shape& shape, const Options& options, const ReadLoop& loop, uin
   Problem problem(shape, pool, pool_bytes);
   std::vector<CpuIsa> isas;
   for (const CpuIsa isa : kCpuIsas) {
-    if (!HasCpuIsa(isa) || std::string(NameOf(isa)).find(options.isa) == std::string::npos) continue;
+    if (!HasCpuIsa(isa) || std::string(NameOf(isa)).find(options.isa) == std::string::npos)
+      continue;
     problem.Attend(isa);
     const double error = problem.Error();
     if (!(error < (shape.format.element == ElementType::kFloat32 ? 1e-5 : 5e-3))) {
-      std::printf("%s WRONG on %s: relative error %.2e\n", NameOf(shape).c_str(), NameOf(isa), error);
+      std::printf("%s WRONG on %s: relative error %.2e\n", NameOf(shape).c_str(), NameOf(isa),
+                  error);
       continue;
     }
     isas.push_back(isa);

@@ -24,7 +24,7 @@ inline void LoadOnly(const uint8_t* from) {
 #endif
 }
 
-// Reads in kStreams places at once, `kAhead` bytes fetched ahead of the loads, or none if that is 0.
+// Reads in kStreams places at once; fetches kAhead bytes ahead of the loads, if that is not 0.
 template <int kWidth, int kStreams, int64_t kAhead>
 void Read(const uint8_t* from, int64_t bytes) {
   constexpr int64_t kStep = 256;

@@ -25,13 +25,14 @@ class AttentionKeys {
   // `heads` has. Queries are kMaxHeadSize floats apart, each in the order of
   // Reorder<kParts, kChunk>.
   static void Run(const uint8_t* keys, int64_t chunk_stride, int64_t head_size,
-                  const float* queries, int64_t heads, float* out,
-                  int64_t out_pitch, AttentionFetch<Vec>* fetch) {
+                  const float* queries, int64_t heads, float* out, int64_t out_pitch,
+                  AttentionFetch<Vec>* fetch) {
+    constexpr int kSix = Vec::kTileHeads < 6 ? Vec::kTileHeads : 6;
     const int64_t tile = Lanes::TileHeads(heads);
     const auto run = tile == 1   ? &Tile<1>
                      : tile == 2 ? &Tile<2>
                      : tile == 4 ? &Tile<4>
-                     : tile == 6 ? &Tile<Vec::kTileHeads < 6 ? 4 : 6>
+                     : tile == 6 ? &Tile<kSix>
                                  : &Tile<Vec::kTileHeads>;
     run(keys, chunk_stride, head_size / kChunk, queries, out, out_pitch, fetch);
   }

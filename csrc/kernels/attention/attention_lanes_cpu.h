@@ -1,7 +1,8 @@
 // How elements of the cache come to lie in the lanes of vectors, and how lanes are added up.
 //
-// A load brings Vec::kParts<format> neighbouring elements to each lane: element kParts j + p is lane
-// j of vector p. What is multiplied with them, queries or weights, is brought into that order first.
+// A load brings Vec::kParts<format> neighbouring elements to each lane: element kParts j + p is
+// lane j of vector p. What is multiplied with them, queries or weights, is brought into that order
+// first.
 #ifndef STABLEKV_CSRC_KERNELS_ATTENTION_ATTENTION_LANES_CPU_H_
 #define STABLEKV_CSRC_KERNELS_ATTENTION_ATTENTION_LANES_CPU_H_
 
@@ -51,7 +52,8 @@ struct AttentionLanes {
 #pragma GCC unroll 16
       for (int j = 0; j < kPeriod; ++j) {
         const int at = i * kPeriod + j;
-        group[j] = at < kVectors ? vectors[at % kRows][at < kVectors ? at / kRows : 0] : Vec::Set(0);
+        group[j] =
+            at < kVectors ? vectors[at % kRows][at < kVectors ? at / kRows : 0] : Vec::Set(0);
       }
 #pragma GCC unroll 4
       for (int count = kPeriod; count > 1; count /= 2) {

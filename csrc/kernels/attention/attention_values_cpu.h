@@ -24,13 +24,14 @@ class AttentionValues {
   // for as many heads as a tile for `heads` has. Weights of heads are kWeightPitch floats
   // apart, in the order of Reorder<kParts, kBlock>.
   static void Run(const uint8_t* const* blocks, int64_t count, int64_t head_size,
-                  const float* weights, int64_t heads, float* out,
-                  int64_t out_pitch, AttentionFetch<Vec>* fetch) {
+                  const float* weights, int64_t heads, float* out, int64_t out_pitch,
+                  AttentionFetch<Vec>* fetch) {
+    constexpr int kSix = Vec::kTileHeads < 6 ? Vec::kTileHeads : 6;
     const int64_t tile = Lanes::TileHeads(heads);
     const auto run = tile == 1   ? &RunHeads<1>
                      : tile == 2 ? &RunHeads<2>
                      : tile == 4 ? &RunHeads<4>
-                     : tile == 6 ? &RunHeads<Vec::kTileHeads < 6 ? 4 : 6>
+                     : tile == 6 ? &RunHeads<kSix>
                                  : &RunHeads<Vec::kTileHeads>;
     run(blocks, count, head_size, weights, out, out_pitch, fetch);
   }
@@ -56,12 +57,12 @@ class AttentionValues {
     const int64_t units = head_size / kUnitRows;
     int64_t unit = 0;
     for (; unit + kUnits <= units; unit += kUnits) {
-      Tile<kHeads, kUnits>(blocks, unit * kUnitBytes, count, weights,
-                           out + unit * kUnitRows, out_pitch, fetch);
+      Tile<kHeads, kUnits>(blocks, unit * kUnitBytes, count, weights, out + unit * kUnitRows,
+                           out_pitch, fetch);
     }
     for (; unit < units; ++unit) {
-      Tile<kHeads, 1>(blocks, unit * kUnitBytes, count, weights,
-                      out + unit * kUnitRows, out_pitch, fetch);
+      Tile<kHeads, 1>(blocks, unit * kUnitBytes, count, weights, out + unit * kUnitRows, out_pitch,
+                      fetch);
     }
   }
 

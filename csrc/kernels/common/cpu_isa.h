@@ -7,9 +7,9 @@
 namespace stablekv {
 
 enum class CpuIsa : int8_t {
-  kPortable,  // what the compiler assumes of every machine
-  kAvx2,      // AVX2, FMA, F16C
-  kAvx512,    // those, and AVX-512 F, BW, DQ, VL
+  kPortable,    // what the compiler assumes of every machine
+  kAvx2,        // AVX2, FMA, F16C
+  kAvx512,      // those, and AVX-512 F, BW, DQ, VL
   kAvx512Vbmi,  // those, and VBMI
 };
 

@@ -106,15 +106,16 @@ struct Vec {
     static_assert(kPeriod == 2 || kPeriod == 4 || kPeriod == 8);
     if constexpr (kPeriod == 8) return Load(from);
     if constexpr (kPeriod == 4) return _mm256_broadcast_ps(reinterpret_cast<const __m128*>(from));
-    return _mm256_castpd_ps(_mm256_broadcast_sd(reinterpret_cast<const double*>(from)));
+    double pair;
+    __builtin_memcpy(&pair, from, sizeof(pair));
+    return _mm256_castpd_ps(_mm256_set1_pd(pair));
   }
 
   static constexpr int kTileSums = 8;
   static constexpr int kTileHeads = 4;
   template <VecFormat kFormat>
-  static constexpr int kParts = kFormat == VecFormat::kFloat32 || kFormat == VecFormat::kFloat16
-                                    ? 1
-                                    : 2;
+  static constexpr int kParts =
+      kFormat == VecFormat::kFloat32 || kFormat == VecFormat::kFloat16 ? 1 : 2;
   template <VecFormat kFormat>
   static constexpr float kFactor = kFormat == VecFormat::kFp8E4M3 ? 256 : 1;
 

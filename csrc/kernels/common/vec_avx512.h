@@ -58,15 +58,16 @@ struct Zmm {
     if constexpr (kPeriod == 16) return Load(from);
     if constexpr (kPeriod == 8) return _mm512_broadcast_f32x8(_mm256_loadu_ps(from));
     if constexpr (kPeriod == 4) return _mm512_broadcast_f32x4(_mm_loadu_ps(from));
-    return _mm512_castpd_ps(_mm512_set1_pd(*reinterpret_cast<const double*>(from)));
+    double pair;
+    __builtin_memcpy(&pair, from, sizeof(pair));
+    return _mm512_castpd_ps(_mm512_set1_pd(pair));
   }
 
   static constexpr int kTileSums = 16;
   static constexpr int kTileHeads = 8;
   template <VecFormat kFormat>
-  static constexpr int kParts = kFormat == VecFormat::kFloat32 || kFormat == VecFormat::kFloat16
-                                    ? 1
-                                    : 2;
+  static constexpr int kParts =
+      kFormat == VecFormat::kFloat32 || kFormat == VecFormat::kFloat16 ? 1 : 2;
   template <VecFormat kFormat>
   static constexpr float kFactor = kFormat == VecFormat::kFp8E4M3 ? 256 : 1;
 
@@ -107,8 +108,7 @@ struct Zmm {
     const __m256i scaled =
         _mm256_and_si256(_mm256_srai_epi16(codes, 1), _mm256_set1_epi16(-0x4080));
     const __m256i magnitude = _mm256_set1_epi16(0x3F80);
-    const __mmask16 nan =
-        _mm256_cmpeq_epi16_mask(_mm256_and_si256(scaled, magnitude), magnitude);
+    const __mmask16 nan = _mm256_cmpeq_epi16_mask(_mm256_and_si256(scaled, magnitude), magnitude);
     return _mm256_mask_mov_epi16(scaled, nan, _mm256_set1_epi16(0x7E00));
   }
 

@@ -94,8 +94,8 @@ struct VecOf {
   static constexpr int kTileSums = 8;
   static constexpr int kTileHeads = 4;
 
-  // LoadParts widens kParts * kLanes elements at any alignment: parts[p] has element kParts j + p in
-  // lane j, divided by kFactor.
+  // LoadParts widens kParts * kLanes elements at any alignment: parts[p] has element kParts j + p
+  // in lane j, divided by kFactor.
   template <VecFormat kFormat>
   static constexpr int kParts = 4 / BytesOf(kFormat);
   template <VecFormat kFormat>
