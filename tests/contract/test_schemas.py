@@ -1,4 +1,4 @@
-"""The schemas that callers rely on, to the letter: names, order, types, what is written, defaults."""
+"""The schemas that callers rely on, to the letter: names, order, types, what is written."""
 
 import pytest
 import torch
