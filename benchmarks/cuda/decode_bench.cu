@@ -1,5 +1,6 @@
-// Times paged_attention_v1 and _v2 on the shapes of a list, next to a pure read of the same bytes and
-// to fetching the same pages in the order of the block tables. Every answer is compared with a plain kernel in float32 before it is timed.
+// Times paged_attention_v1 and _v2 on the shapes of a list, next to a pure read of the same bytes
+// and to fetching the same pages in the order of the block tables. Every answer is compared with a
+// plain kernel in float32 before it is timed.
 //   decode_bench [--largest MIB] [--match TEXT] [--sweep]
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -393,7 +394,8 @@ void Bench(const Shape& shape, uint8_t* pool, bool sweep) {
   });
   const double best = std::fmin(v1, v2);
   std::printf(
-      "%-36s %8.1f MiB  read %7.1f  gather %7.1f  T %7.1f  v1 %7.1f (%s)  v2 %7.1f (%s)  best %5.0f GB/s %3.0f%% "
+      "%-36s %8.1f MiB  read %7.1f  gather %7.1f  T %7.1f  v1 %7.1f (%s)  v2 %7.1f (%s)  best "
+      "%5.0f GB/s %3.0f%% "
       "of read  %s  host v1 %.1f v2 %.1f\n",
       name, static_cast<double>(run.kv_bytes()) / (1 << 20), read, gather, target, v1,
       mma ? PlanText(MmaPlanFor(p, nullptr, device)).c_str() : "general", v2,

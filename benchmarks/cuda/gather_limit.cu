@@ -27,7 +27,8 @@ struct GatherArgs {
   uint32_t* sink;   // never written, but the compiler does not know
 };
 
-__global__ void __launch_bounds__(32 * kWarps) GatherKernel(const __grid_constant__ GatherArgs args) {
+__global__ void __launch_bounds__(32 * kWarps)
+    GatherKernel(const __grid_constant__ GatherArgs args) {
   extern __shared__ __align__(128) uint8_t memory[];
   __shared__ uint64_t arrived[kWarps][kMostTiles];
   const PagedAttentionParams& params = args.params;
@@ -43,8 +44,8 @@ __global__ void __launch_bounds__(32 * kWarps) GatherKernel(const __grid_constan
   const int64_t sequence = rest % params.num_seqs;
   const int split = static_cast<int>(rest / params.num_seqs);
   const int32_t* const table = params.block_tables + sequence * params.block_tables_stride;
-  const int blocks = static_cast<int>((params.seq_lens[sequence] + params.block_size - 1) /
-                                      params.block_size);
+  const int blocks =
+      static_cast<int>((params.seq_lens[sequence] + params.block_size - 1) / params.block_size);
   const int per_tile = kTileBytes / args.block_bytes;  // blocks
   const int first = (split * kWarps + warp) * per_tile;
   const int stride = args.sharing.splits * kWarps * per_tile;
@@ -63,10 +64,10 @@ __global__ void __launch_bounds__(32 * kWarps) GatherKernel(const __grid_constan
     if (lane < count) {
       const bool values = sent % 2 == 1;
       const int64_t block = table[begin + lane];
-      const int64_t offset = values ? block * params.value_cache_block_stride +
-                                          kv_head * params.value_cache_head_stride
-                                    : block * params.key_cache_block_stride +
-                                          kv_head * params.key_cache_head_stride;
+      const int64_t offset =
+          values
+              ? block * params.value_cache_block_stride + kv_head * params.value_cache_head_stride
+              : block * params.key_cache_block_stride + kv_head * params.key_cache_head_stride;
       const auto* const cache =
           static_cast<const uint8_t*>(values ? params.value_cache : params.key_cache);
       BulkCopy(ring + sent % tiles * kTileBytes + lane * args.block_bytes,
@@ -100,20 +101,21 @@ double MicrosecondsOfGathering(int64_t copies,
   Must(cudaFuncSetAttribute(GatherKernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                             kWarps * kMostTiles * kTileBytes),
        "shared memory of the gather");
-  const int block_bytes = static_cast<int>(params.head_size * params.block_size *
-                                           SizeOf(params.cache, params.element));
+  const int block_bytes =
+      static_cast<int>(params.head_size * params.block_size * SizeOf(params.cache, params.element));
   if (block_bytes > kTileBytes) return NAN;
   double best = INFINITY;
   for (const int splits : {1, 2, 4, 8, 16, 32}) {
     const int64_t ctas = params.num_seqs * params.num_kv_heads * splits;
     if (splits > 1 && ctas > 528) continue;  // four on each of 132 multiprocessors
     for (const int tiles : {2, 3, kMostTiles}) {
-      best = std::min(best, MicrosecondsOf(copies, [&](int64_t copy, cudaStream_t stream) {
-                        const GatherArgs args = {params_of(copy), {splits, tiles}, block_bytes, sink};
-                        GatherKernel<<<static_cast<unsigned>(ctas), 32 * kWarps,
-                                       kWarps * tiles * kTileBytes, stream>>>(args);
-                        Must(cudaGetLastError(), "gather");
-                      }));
+      best =
+          std::min(best, MicrosecondsOf(copies, [&](int64_t copy, cudaStream_t stream) {
+                     const GatherArgs args = {params_of(copy), {splits, tiles}, block_bytes, sink};
+                     GatherKernel<<<static_cast<unsigned>(ctas), 32 * kWarps,
+                                    kWarps * tiles * kTileBytes, stream>>>(args);
+                     Must(cudaGetLastError(), "gather");
+                   }));
     }
   }
   Must(cudaFree(sink), "cudaFree");

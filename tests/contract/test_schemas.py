@@ -1,4 +1,4 @@
-"""The schemas that callers rely on, to the letter: names, order, types, what is written, defaults."""
+"""The schemas that callers rely on, to the letter: names, order, types, what is written."""
 
 import pytest
 import torch
@@ -43,22 +43,16 @@ SCHEMAS = (
     "bool is_neox, Tensor slot_mapping, Tensor! kv_cache, str kv_cache_dtype, Tensor "
     "kv_cache_scale"
     ") -> ()",
-    "concat_mla_q("
-    "Tensor ql_nope, Tensor q_pe, Tensor! q_out"
-    ") -> ()",
+    "concat_mla_q(Tensor ql_nope, Tensor q_pe, Tensor! q_out) -> ()",
     "indexer_k_quant_and_cache("
     "Tensor k, Tensor! kv_cache, Tensor slot_mapping, int quant_block_size, str "
     "kv_cache_dtype"
     ") -> ()",
-    "swap_blocks("
-    "Tensor src, Tensor! dst, int block_size_in_bytes, Tensor block_mapping"
-    ") -> ()",
+    "swap_blocks(Tensor src, Tensor! dst, int block_size_in_bytes, Tensor block_mapping) -> ()",
     "swap_blocks_batch("
     "Tensor src_ptrs, Tensor dst_ptrs, Tensor sizes, bool is_src_access_order_any=False"
     ") -> ()",
-    "convert_fp8("
-    "Tensor! dst_cache, Tensor src_cache, float scale, str kv_cache_dtype"
-    ") -> ()",
+    "convert_fp8(Tensor! dst_cache, Tensor src_cache, float scale, str kv_cache_dtype) -> ()",
     "cp_gather_cache("
     "Tensor src_cache, Tensor! dst, Tensor block_table, Tensor cu_seq_lens, int "
     "batch_size, Tensor? seq_starts"

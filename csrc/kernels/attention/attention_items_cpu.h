@@ -155,18 +155,22 @@ class AttentionItems {
 
   static void RunPass(const AttentionPlan& plan, int64_t seq, int64_t head, int64_t heads,
                       const BlockList& blocks, const BlockList& next, AttentionSums* sums) {
-    AttentionPass<Vec> pass(plan);
     switch (plan.cache_format) {
       case VecFormat::kFloat32:
-        return pass.template Run<VecFormat::kFloat32>(seq, head, heads, blocks, next, sums);
+        return AttentionPass<Vec, VecFormat::kFloat32>::Run(plan, seq, head, heads, blocks, next,
+                                                            sums);
       case VecFormat::kFloat16:
-        return pass.template Run<VecFormat::kFloat16>(seq, head, heads, blocks, next, sums);
+        return AttentionPass<Vec, VecFormat::kFloat16>::Run(plan, seq, head, heads, blocks, next,
+                                                            sums);
       case VecFormat::kBFloat16:
-        return pass.template Run<VecFormat::kBFloat16>(seq, head, heads, blocks, next, sums);
+        return AttentionPass<Vec, VecFormat::kBFloat16>::Run(plan, seq, head, heads, blocks, next,
+                                                             sums);
       case VecFormat::kFp8E4M3:
-        return pass.template Run<VecFormat::kFp8E4M3>(seq, head, heads, blocks, next, sums);
+        return AttentionPass<Vec, VecFormat::kFp8E4M3>::Run(plan, seq, head, heads, blocks, next,
+                                                            sums);
       case VecFormat::kFp8E5M2:
-        return pass.template Run<VecFormat::kFp8E5M2>(seq, head, heads, blocks, next, sums);
+        return AttentionPass<Vec, VecFormat::kFp8E5M2>::Run(plan, seq, head, heads, blocks, next,
+                                                            sums);
     }
   }
 

@@ -4,11 +4,8 @@
 
 #include <cstdint>
 
-#include "csrc/kernels/attention/attention_fetch_cpu.h"
-#include "csrc/kernels/attention/attention_keys_cpu.h"
 #include "csrc/kernels/attention/attention_plan_cpu.h"
-#include "csrc/kernels/attention/attention_softmax_cpu.h"
-#include "csrc/kernels/attention/attention_values_cpu.h"
+#include "csrc/kernels/common/vec_format.h"
 
 namespace stablekv {
 
@@ -30,180 +27,14 @@ struct AttentionSums {
   float sum[kPassHeads];
 };
 
-template <class Vec>
-class AttentionPass {
- public:
-  explicit AttentionPass(const AttentionPlan& plan)
-      : plan_(plan),
-        params_(plan.params),
-        block_bytes_(params_.head_size * params_.block_size * plan.cache_bytes) {}
-
+// Defined in files of its own, one for each vector unit, which are compiled once for each format:
+// all together are a very long compile.
+template <class Vec, VecFormat kFormat>
+struct AttentionPass {
   // Heads [head, head + heads) of sequence `seq` over the tokens of `blocks`, of which there is at
   // least one. `next` are the blocks that will be read after these, if any.
-  template <VecFormat kFormat>
-  void Run(int64_t seq, int64_t head, int64_t heads, const BlockList& blocks, const BlockList& next,
-           AttentionSums* sums) {
-    heads_ = heads;
-    tokens_ = (blocks.count - 1) * params_.block_size + blocks.last_tokens;
-    padded_tokens_ = (tokens_ + kStepTokens - 1) / kStepTokens * kStepTokens;
-    FindBlocks(blocks, params_.key_cache, params_.key_cache_block_stride,
-               params_.key_cache_head_stride, keys_);
-    FindBlocks(blocks, params_.value_cache, params_.value_cache_block_stride,
-               params_.value_cache_head_stride, values_);
-    LoadQueries(seq, head);
-    Logits<kFormat>(blocks.count);
-    Weights(seq, head, blocks, sums);
-    // While the values are added up, the next keys come in: `keys_` is free for their places.
-    FindBlocks(next, params_.key_cache, params_.key_cache_block_stride,
-               params_.key_cache_head_stride, keys_);
-    Values<kFormat>(blocks.count, next.count, sums->out);
-  }
-
- private:
-  using Fetch = AttentionFetch<Vec>;
-  using Softmax = AttentionSoftmax<Vec>;
-
-  static constexpr int64_t kStepTokens = Vec::kLanes > 8 ? Vec::kLanes : 8;
-  static constexpr int64_t kWeightPitch = kPartitionSize + 16;
-
-  void FindBlocks(const BlockList& blocks, const void* cache, int64_t block_stride,
-                  int64_t head_stride, const uint8_t** found) const {
-    const uint8_t* const head =
-        static_cast<const uint8_t*>(cache) + blocks.kv_head * head_stride * plan_.cache_bytes;
-    for (int64_t i = 0; i < blocks.count; ++i) {
-      found[i] = head + blocks.table[blocks.places[i]] * block_stride * plan_.cache_bytes;
-    }
-  }
-
-  void LoadQueries(int64_t seq, int64_t head) {
-    switch (plan_.element_format) {
-      case VecFormat::kFloat16:
-        return LoadQueriesAs<VecFormat::kFloat16>(seq, head);
-      case VecFormat::kBFloat16:
-        return LoadQueriesAs<VecFormat::kBFloat16>(seq, head);
-      default:
-        return LoadQueriesAs<VecFormat::kFloat32>(seq, head);
-    }
-  }
-
-  template <VecFormat kFormat>
-  void LoadQueriesAs(int64_t seq, int64_t head) {
-    for (int64_t h = 0; h < heads_; ++h) {
-      const uint8_t* const from =
-          static_cast<const uint8_t*>(params_.query) +
-          (seq * params_.query_seq_stride + (head + h) * params_.query_head_stride) *
-              BytesOf(kFormat);
-      for (int64_t d = 0; d < params_.head_size; d += 8) {
-        Vec::template Widen8<kFormat>(from + d * BytesOf(kFormat), queries_ + h * kMaxHeadSize + d);
-      }
-    }
-  }
-
-  // weights_[h, token] = dot(query h, key of token), unscaled; what lies past the last token too.
-  // Meanwhile the values come in.
-  template <VecFormat kFormat>
-  void Logits(int64_t count) {
-    using Keys = AttentionKeys<Vec, kFormat>;
-    Fetch fetch(values_, count, block_bytes_);
-    float* to = weights_;
-    for (int64_t i = 0; i < count; ++i) {
-      for (int64_t token = 0; token < params_.block_size; token += Keys::kTokens) {
-        Keys::Run(keys_[i] + token * 16, params_.block_size * 16, params_.head_size, queries_,
-                  kMaxHeadSize, heads_, to, kWeightPitch, &fetch);
-        to += Keys::kTokens;
-      }
-    }
-  }
-
-  // Turns the dot products into exp(logit - max), and into 0 past the last token.
-  void Weights(int64_t seq, int64_t head, const BlockList& blocks, AttentionSums* sums) {
-    if (params_.alibi_slopes != nullptr) FindPositions(params_.seq_lens[seq], blocks);
-    for (int64_t h = 0; h < heads_; ++h) {
-      float* const weights = weights_ + h * kWeightPitch;
-      const float slope = params_.alibi_slopes == nullptr ? 0 : params_.alibi_slopes[head + h];
-      for (int64_t i = tokens_; i < padded_tokens_; ++i) weights[i] = 0;
-      Softmax::ScaleAndBias(weights, padded_tokens_, params_.scale * plan_.k_scale, slope,
-                            positions_);
-      for (int64_t i = tokens_; i < padded_tokens_; ++i) weights[i] = kMinusInfinity;
-      const float max = Softmax::Max(weights, padded_tokens_);
-      // When every logit is -Inf, so are the differences: 0 as a base leaves weights of 0.
-      sums->max[h] = max;
-      sums->sum[h] = Softmax::ExpAndSum(weights, padded_tokens_, max == kMinusInfinity ? 0 : max);
-    }
-  }
-
-  // positions_[token] = its distance from the newest token, which is 0; negative before.
-  void FindPositions(int64_t length, const BlockList& blocks) {
-    float* to = positions_;
-    for (int64_t i = 0; i < blocks.count; ++i) {
-      const int64_t first = blocks.places[i] * params_.block_size - (length - 1);
-      for (int64_t token = 0; token < params_.block_size; ++token) {
-        *to++ = static_cast<float>(first + token);
-      }
-    }
-    while (to < positions_ + padded_tokens_) *to++ = 0;
-  }
-
-  // out[h, d] = sum over tokens of weight * value. Meanwhile `next_count` blocks of keys come in.
-  template <VecFormat kFormat>
-  void Values(int64_t count, int64_t next_count, float* out) {
-    using Sums = AttentionValues<Vec, kFormat>;
-    constexpr int64_t kBytes = BytesOf(kFormat);
-    const uint8_t* pieces[kPartitionSize / Sums::kPieceTokens];
-    int64_t num_pieces = 0;
-    for (int64_t i = 0; i < count; ++i) {
-      for (int64_t token = 0; token < params_.block_size; token += Sums::kPieceTokens) {
-        pieces[num_pieces++] = values_[i] + token * kBytes;
-      }
-    }
-    const int64_t full_tokens = tokens_ / kStepTokens * kStepTokens;
-    if (full_tokens < tokens_) {
-      CopyLastValues<kBytes>(pieces + full_tokens / Sums::kPieceTokens, tokens_ - full_tokens);
-    }
-    const uint8_t* const last[2] = {last_values_, last_values_ + Sums::kPieceTokens * kBytes};
-
-    Fetch fetch(keys_, next_count, block_bytes_);
-    for (int64_t h = 0; h < heads_; h += Sums::kMaxHeads) {
-      const int64_t heads = heads_ - h < Sums::kMaxHeads ? heads_ - h : Sums::kMaxHeads;
-      const float* const weights = weights_ + h * kWeightPitch;
-      for (int64_t i = 0; i < Sums::LanesSize(heads, params_.head_size); ++i) lanes_[i] = 0;
-      Sums::Run(pieces, params_.block_size * kBytes, full_tokens, params_.head_size, weights,
-                kWeightPitch, heads, lanes_, &fetch);
-      if (full_tokens < tokens_) {
-        Sums::Run(last, kStepTokens * kBytes, kStepTokens, params_.head_size, weights + full_tokens,
-                  kWeightPitch, heads, lanes_, &fetch);
-      }
-      Sums::AddLanes(lanes_, params_.head_size, heads, out + h * params_.head_size);
-    }
-  }
-
-  // The last `tokens` tokens of each row, and zeros for what a step reads past them: a weight of 0
-  // would not hide a NaN that stands there.
-  template <int64_t kBytes>
-  void CopyLastValues(const uint8_t* const* pieces, int64_t tokens) {
-    for (int64_t d = 0; d < params_.head_size; ++d) {
-      uint8_t* const to = last_values_ + d * kStepTokens * kBytes;
-      for (int64_t i = 0; i < kStepTokens * kBytes; ++i) to[i] = 0;
-      for (int64_t i = 0; i < tokens; ++i) {
-        __builtin_memcpy(to + i * kBytes, pieces[i / 8] + (d * params_.block_size + i % 8) * kBytes,
-                         kBytes);
-      }
-    }
-  }
-
-  const AttentionPlan& plan_;
-  const PagedAttentionParams& params_;
-  const int64_t block_bytes_;  // of one kv head
-  int64_t heads_ = 0;
-  int64_t tokens_ = 0;
-  int64_t padded_tokens_ = 0;  // to whole steps
-  const uint8_t* keys_[kMaxPartitionBlocks];
-  const uint8_t* values_[kMaxPartitionBlocks];
-  alignas(64) float queries_[kPassHeads * kMaxHeadSize];
-  alignas(64) float weights_[kPassHeads * kWeightPitch];
-  alignas(64) float positions_[kWeightPitch];
-  alignas(64) float lanes_[4 * kMaxHeadSize * Vec::kLanes];
-  alignas(64) uint8_t last_values_[kMaxHeadSize * 16 * sizeof(float)];
+  static void Run(const AttentionPlan& plan, int64_t seq, int64_t head, int64_t heads,
+                  const BlockList& blocks, const BlockList& next, AttentionSums* sums);
 };
 
 }  // namespace stablekv

@@ -10,6 +10,9 @@
 namespace stablekv {
 
 inline constexpr int64_t kMaxHeadSize = 256;
+// Floats from one head's weights to the next's: no power of two, so that they are in different sets
+// of the caches, and room for the last step.
+inline constexpr int64_t kWeightPitch = kPartitionSize + 32;
 inline constexpr int64_t kMaxPartitionBlocks = kPartitionSize / 8;
 
 // An item is one partition of kPartitionSize tokens of one kv head of one sequence. The items of
@@ -49,6 +52,7 @@ struct AttentionFunctions {
 extern const AttentionFunctions kAttentionPortable;
 extern const AttentionFunctions kAttentionAvx2;
 extern const AttentionFunctions kAttentionAvx512;
+extern const AttentionFunctions kAttentionAvx512Vbmi;
 
 // `static`, and no method of a params struct: the vector units' files, each compiled for its own
 // machine, must not share the symbol of a function.

@@ -19,14 +19,13 @@ constexpr int64_t kGrainElements = 128 * 1024;
 // cache while others are worked on.
 constexpr int64_t kTileBytes = 128 * 1024;
 
-// `head_size` must be a multiple of the vectors' lanes: 120 is none of AVX-512's 16.
-const AttentionFunctions& FunctionsOf(CpuIsa isa, int64_t head_size) {
+const AttentionFunctions& FunctionsOf(CpuIsa isa) {
 #ifdef __x86_64__
-  if (isa == CpuIsa::kAvx512 && head_size % 16 == 0) return kAttentionAvx512;
-  if (isa != CpuIsa::kPortable) return kAttentionAvx2;
+  if (isa == CpuIsa::kAvx512Vbmi) return kAttentionAvx512Vbmi;
+  if (isa == CpuIsa::kAvx512) return kAttentionAvx512;
+  if (isa == CpuIsa::kAvx2) return kAttentionAvx2;
 #endif
   (void)isa;
-  (void)head_size;
   return kAttentionPortable;
 }
 
@@ -107,7 +106,7 @@ Status PagedAttentionWith(const AttentionFunctions& functions, const PagedAttent
 
 Status PagedAttentionOnIsa(const PagedAttentionParams& params, const PagedAttentionScratch* scratch,
                            ParallelFor parallel_for, CpuIsa isa) {
-  return PagedAttentionWith(FunctionsOf(isa, params.head_size), params, scratch, parallel_for);
+  return PagedAttentionWith(FunctionsOf(isa), params, scratch, parallel_for);
 }
 
 Status PagedAttentionV1Cpu(const PagedAttentionParams& params, ParallelFor parallel_for) {

@@ -12,8 +12,7 @@ namespace stablekv {
 Status PagedAttentionOnIsa(const PagedAttentionParams& params, const PagedAttentionScratch* scratch,
                            ParallelFor parallel_for, CpuIsa isa);
 
-// For tests: with the code of a vector unit that the library has no use for. head_size must be a
-// multiple of its lanes.
+// For tests: with the code of a vector unit that the library has no use for.
 Status PagedAttentionWith(const AttentionFunctions& functions, const PagedAttentionParams& params,
                           const PagedAttentionScratch* scratch, ParallelFor parallel_for);
 

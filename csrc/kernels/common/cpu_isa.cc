@@ -10,6 +10,8 @@ const char* NameOf(CpuIsa isa) {
       return "avx2";
     case CpuIsa::kAvx512:
       return "avx512";
+    case CpuIsa::kAvx512Vbmi:
+      return "avx512_vbmi";
   }
   return "unknown";
 }
@@ -21,8 +23,11 @@ bool HasCpuIsa(CpuIsa isa) {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                     __builtin_cpu_supports("f16c");
   if (isa == CpuIsa::kAvx2) return avx2;
-  return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
+                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512vl");
+  if (isa == CpuIsa::kAvx512) return avx512;
+  return avx512 && __builtin_cpu_supports("avx512vbmi");
 #else
   return false;
 #endif

@@ -7,12 +7,14 @@
 namespace stablekv {
 
 enum class CpuIsa : int8_t {
-  kPortable,  // what the compiler assumes of every machine
-  kAvx2,      // AVX2, FMA, F16C
-  kAvx512,    // those, and AVX-512 F, BW, DQ, VL
+  kPortable,    // what the compiler assumes of every machine
+  kAvx2,        // AVX2, FMA, F16C
+  kAvx512,      // those, and AVX-512 F, BW, DQ, VL
+  kAvx512Vbmi,  // those, and VBMI
 };
 
-inline constexpr CpuIsa kCpuIsas[] = {CpuIsa::kPortable, CpuIsa::kAvx2, CpuIsa::kAvx512};
+inline constexpr CpuIsa kCpuIsas[] = {CpuIsa::kPortable, CpuIsa::kAvx2, CpuIsa::kAvx512,
+                                      CpuIsa::kAvx512Vbmi};
 
 const char* NameOf(CpuIsa isa);
 

@@ -15,6 +15,8 @@ _AVX512 = _AVX2 + [
     "-mavx512vl",
 ]
 
+_AVX512_VBMI = _AVX512 + ["-mavx512vbmi"]
+
 # Elsewhere the sources compile to nothing.
 _COPTS = {
     "avx2": select({
@@ -25,12 +27,25 @@ _COPTS = {
         "@platforms//cpu:x86_64": _AVX512,
         "//conditions:default": [],
     }),
+    "avx512_vbmi": select({
+        "@platforms//cpu:x86_64": _AVX512_VBMI,
+        "//conditions:default": [],
+    }),
     "portable": [],
 }
 
 ALL_ISAS = ["portable", "avx2", "avx512"]
 
-def cc_library_for_each_isa(name, stem, deps, isas = ALL_ISAS, copts = []):
+# Enumerators of VecFormat.
+VEC_FORMATS = [
+    "kFloat32",
+    "kFloat16",
+    "kBFloat16",
+    "kFp8E4M3",
+    "kFp8E5M2",
+]
+
+def cc_library_for_each_isa(name, stem, deps, isas = ALL_ISAS, copts = [], formats = []):
     """A library of STEM_ISA_cpu.cc for each ISA, with the vectors of vec_ISA.h, and one of them all.
 
     Args:
@@ -39,15 +54,21 @@ def cc_library_for_each_isa(name, stem, deps, isas = ALL_ISAS, copts = []):
       deps: what all of them need besides.
       isas: the vector units.
       copts: of all of them, besides those of the vector unit.
+      formats: where a source is to be compiled once for each, with that one as STABLEKV_FORMAT.
     """
-    names = ["%s_%s_cpu" % (stem, isa) for isa in isas]
-    for isa, library in zip(isas, names):
-        cc_library(
-            name = library,
-            srcs = [library + ".cc"],
-            copts = _COPTS[isa] + copts,
-            deps = deps + ["//csrc/kernels/common:vec_" + isa],
-        )
+    names = []
+    for isa in isas:
+        source = "%s_%s_cpu" % (stem, isa)
+        for format in formats or [None]:
+            library = source + "_" + format if format else source
+            names.append(library)
+            cc_library(
+                name = library,
+                srcs = [source + ".cc"],
+                copts = _COPTS[isa] + copts,
+                local_defines = ["STABLEKV_FORMAT=" + format] if format else [],
+                deps = deps + ["//csrc/kernels/common:vec_" + isa],
+            )
     cc_library(
         name = name,
         deps = [":" + library for library in names],

@@ -13,15 +13,17 @@ namespace stablekv::avx2 {
 // Operations on 256 bits. `kUnit` keeps the machine code of the units that use them apart.
 template <int kUnit>
 struct Ymm {
-  // float16 bits of eight fp8 codes that stand in the low bytes of 16-bit lanes. e4m3 comes out
+  // float16 bits of eight fp8 codes that stand in the high bytes of 16-bit lanes. e4m3 comes out
   // 2^-8 too small, as its exponent bias is 7 and float16's is 15.
   template <VecFormat kFormat>
   static __m128i Fp8ToHalf(__m128i codes) {
-    const __m128i high = _mm_slli_epi16(codes, 8);
-    if constexpr (kFormat == VecFormat::kFp8E5M2) return high;
-    const __m128i scaled = _mm_and_si128(_mm_srai_epi16(high, 1), _mm_set1_epi16(-0x4001));
-    const __m128i magnitude = _mm_set1_epi16(0x7F);
-    const __m128i nan = _mm_cmpeq_epi16(_mm_and_si128(codes, magnitude), magnitude);
+    if constexpr (kFormat == VecFormat::kFp8E5M2) {
+      return _mm_and_si128(codes, _mm_set1_epi16(-0x100));
+    }
+    // Sign, a 0 in place of the exponent's highest bit, the code's other bits.
+    const __m128i scaled = _mm_and_si128(_mm_srai_epi16(codes, 1), _mm_set1_epi16(-0x4080));
+    const __m128i magnitude = _mm_set1_epi16(0x3F80);
+    const __m128i nan = _mm_cmpeq_epi16(_mm_and_si128(scaled, magnitude), magnitude);
     return _mm_or_si128(scaled, _mm_and_si128(nan, _mm_set1_epi16(0x7E00)));
   }
 
@@ -32,13 +34,10 @@ struct Ymm {
       return _mm256_loadu_ps(reinterpret_cast<const float*>(from));
     } else if constexpr (kFormat == VecFormat::kFloat16) {
       return _mm256_cvtph_ps(_mm_loadu_si128(bytes));
-    } else if constexpr (kFormat == VecFormat::kBFloat16) {
+    } else {
+      static_assert(kFormat == VecFormat::kBFloat16);
       return _mm256_castsi256_ps(
           _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(bytes)), 16));
-    } else {
-      const __m256 value =
-          _mm256_cvtph_ps(Fp8ToHalf<kFormat>(_mm_cvtepu8_epi16(_mm_loadl_epi64(bytes))));
-      return kFormat == VecFormat::kFp8E4M3 ? _mm256_mul_ps(value, _mm256_set1_ps(256.0f)) : value;
     }
   }
 
@@ -97,14 +96,42 @@ struct Vec {
     _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(words, words));
   }
 
-  template <VecFormat kFormat, int kPieces>
-  static Float LoadAs(const uint8_t* from, int64_t stride) {
-    if constexpr (kPieces == 1) {
-      return Unit::Widen<kFormat>(from);
+  static Float PairSums(Float x, Float y) {
+    const __m256d sums = _mm256_castps_pd(_mm256_hadd_ps(x, y));  // x, y, x, y
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(sums, 0b11011000));
+  }
+
+  template <int kPeriod>
+  static Float LoadRepeated(const float* from) {
+    static_assert(kPeriod == 2 || kPeriod == 4 || kPeriod == 8);
+    if constexpr (kPeriod == 8) return Load(from);
+    if constexpr (kPeriod == 4) return _mm256_broadcast_ps(reinterpret_cast<const __m128*>(from));
+    double pair;
+    __builtin_memcpy(&pair, from, sizeof(pair));
+    return _mm256_castpd_ps(_mm256_set1_pd(pair));
+  }
+
+  static constexpr int kTileSums = 8;
+  static constexpr int kTileHeads = 4;
+  template <VecFormat kFormat>
+  static constexpr int kParts =
+      kFormat == VecFormat::kFloat32 || kFormat == VecFormat::kFloat16 ? 1 : 2;
+  template <VecFormat kFormat>
+  static constexpr float kFactor = kFormat == VecFormat::kFp8E4M3 ? 256 : 1;
+
+  template <VecFormat kFormat>
+  static void LoadParts(const uint8_t* from, Float* parts) {
+    if constexpr (kParts<kFormat> == 1) {
+      parts[0] = InRegister(Unit::Widen<kFormat>(from));
+    } else if constexpr (kFormat == VecFormat::kBFloat16) {
+      const __m256i pairs = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+      parts[0] = InRegister(_mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)));
+      parts[1] =
+          InRegister(_mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(-0x10000))));
     } else {
-      static_assert(kPieces == 2 && kFormat == VecFormat::kFloat32);
-      return _mm256_loadu2_m128(reinterpret_cast<const float*>(from + stride),
-                                reinterpret_cast<const float*>(from));
+      const __m128i pairs = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+      parts[0] = _mm256_cvtph_ps(Unit::Fp8ToHalf<kFormat>(_mm_slli_epi16(pairs, 8)));
+      parts[1] = _mm256_cvtph_ps(Unit::Fp8ToHalf<kFormat>(pairs));
     }
   }
 

@@ -20,11 +20,13 @@
 
 namespace stablekv::avx512 {
 
-struct Vec {
+// `kUnit` keeps the machine code of the units that use it apart.
+template <int kUnit>
+struct Zmm {
   static constexpr int kLanes = 16;
   typedef float Float __attribute__((vector_size(64)));
   typedef int32_t Int __attribute__((vector_size(64)));
-  using Unit = avx2::Ymm<512>;
+  using Unit = avx2::Ymm<kUnit>;
 
   static Float Load(const float* from) { return _mm512_loadu_ps(from); }
   static Float InRegister(Float value) {
@@ -43,56 +45,71 @@ struct Vec {
     _mm512_mask_cvtepi32_storeu_epi8(to, 0xFFFF, (__m512i)value);
   }
 
-  template <VecFormat kFormat, int kPieces>
-  static Float LoadAs(const uint8_t* from, int64_t stride) {
+  static Float PairSums(Float x, Float y) {
+    const __m512i even =
+        _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    const __m512i odd = _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+    return _mm512_permutex2var_ps(x, even, y) + _mm512_permutex2var_ps(x, odd, y);
+  }
+
+  template <int kPeriod>
+  static Float LoadRepeated(const float* from) {
+    static_assert(kPeriod == 2 || kPeriod == 4 || kPeriod == 8 || kPeriod == 16);
+    if constexpr (kPeriod == 16) return Load(from);
+    if constexpr (kPeriod == 8) return _mm512_broadcast_f32x8(_mm256_loadu_ps(from));
+    if constexpr (kPeriod == 4) return _mm512_broadcast_f32x4(_mm_loadu_ps(from));
+    double pair;
+    __builtin_memcpy(&pair, from, sizeof(pair));
+    return _mm512_castpd_ps(_mm512_set1_pd(pair));
+  }
+
+  static constexpr int kTileSums = 16;
+  static constexpr int kTileHeads = 8;
+  template <VecFormat kFormat>
+  static constexpr int kParts =
+      kFormat == VecFormat::kFloat32 || kFormat == VecFormat::kFloat16 ? 1 : 2;
+  template <VecFormat kFormat>
+  static constexpr float kFactor = kFormat == VecFormat::kFp8E4M3 ? 256 : 1;
+
+  template <VecFormat kFormat>
+  static void LoadParts(const uint8_t* from, Float* parts) {
     if constexpr (kFormat == VecFormat::kFloat32) {
-      static_assert(kPieces == 2 || kPieces == 4);
-      const auto half = [stride](const uint8_t* at) {
-        if constexpr (kPieces == 2) return Unit::Widen<kFormat>(at);
-        return _mm256_loadu2_m128(reinterpret_cast<const float*>(at + stride),
-                                  reinterpret_cast<const float*>(at));
-      };
-      return _mm512_insertf32x8(_mm512_castps256_ps512(half(from)),
-                                half(from + kPieces / 2 * stride), 1);
-    } else if constexpr (kFormat == VecFormat::kFloat16 || kFormat == VecFormat::kBFloat16) {
-      static_assert(kPieces == 2);
-      const __m256i codes = _mm256_loadu2_m128i(reinterpret_cast<const __m128i*>(from + stride),
-                                                reinterpret_cast<const __m128i*>(from));
-      if constexpr (kFormat == VecFormat::kFloat16) return _mm512_cvtph_ps(codes);
-      return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(codes), 16));
+      parts[0] = InRegister(Load(reinterpret_cast<const float*>(from)));
+    } else if constexpr (kFormat == VecFormat::kFloat16) {
+      parts[0] = _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+    } else if constexpr (kFormat == VecFormat::kBFloat16) {
+      const __m512i pairs = _mm512_loadu_si512(from);
+      parts[0] = InRegister(_mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16)));
+      parts[1] =
+          InRegister(_mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(-0x10000))));
     } else {
-      static_assert(kPieces <= 2);
-      __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
-      if constexpr (kPieces == 2) {
-        codes =
-            _mm_unpacklo_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)),
-                               _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from + stride)));
-      }
-      return Fp8<kFormat>(_mm256_cvtepu8_epi16(codes));
+      const __m256i pairs = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+      parts[0] = InRegister(_mm512_cvtph_ps(Fp8ToHalf<kFormat>(_mm256_slli_epi16(pairs, 8))));
+      parts[1] = InRegister(_mm512_cvtph_ps(Fp8ToHalf<kFormat>(pairs)));
     }
   }
 
   template <VecFormat kFormat>
   static void Widen8(const uint8_t* from, float* to) {
-    _mm256_storeu_ps(to, Unit::Widen<kFormat>(from));
+    _mm256_storeu_ps(to, Unit::template Widen<kFormat>(from));
   }
   template <VecFormat kFormat>
   static void Narrow8(const float* from, uint8_t* to) {
-    Unit::Store<kFormat>(_mm256_loadu_ps(from), to);
+    Unit::template Store<kFormat>(_mm256_loadu_ps(from), to);
   }
 
  private:
   // Fp8ToHalf of Ymm, on 16 codes.
   template <VecFormat kFormat>
-  static Float Fp8(__m256i codes) {
-    const __m256i high = _mm256_slli_epi16(codes, 8);
-    if constexpr (kFormat == VecFormat::kFp8E5M2) return _mm512_cvtph_ps(high);
-    const __m256i scaled = _mm256_and_si256(_mm256_srai_epi16(high, 1), _mm256_set1_epi16(-0x4001));
-    const __m256i magnitude = _mm256_set1_epi16(0x7F);
-    const __m256i nan = _mm256_cmpeq_epi16(_mm256_and_si256(codes, magnitude), magnitude);
-    const __m256i halves =
-        _mm256_or_si256(scaled, _mm256_and_si256(nan, _mm256_set1_epi16(0x7E00)));
-    return _mm512_mul_ps(_mm512_cvtph_ps(halves), _mm512_set1_ps(256.0f));
+  static __m256i Fp8ToHalf(__m256i codes) {
+    if constexpr (kFormat == VecFormat::kFp8E5M2) {
+      return _mm256_and_si256(codes, _mm256_set1_epi16(-0x100));
+    }
+    const __m256i scaled =
+        _mm256_and_si256(_mm256_srai_epi16(codes, 1), _mm256_set1_epi16(-0x4080));
+    const __m256i magnitude = _mm256_set1_epi16(0x3F80);
+    const __mmask16 nan = _mm256_cmpeq_epi16_mask(_mm256_and_si256(scaled, magnitude), magnitude);
+    return _mm256_mask_mov_epi16(scaled, nan, _mm256_set1_epi16(0x7E00));
   }
 
   static __m256 AddHalves(Float a) {
@@ -100,6 +117,8 @@ struct Vec {
                          _mm512_maskz_extractf32x8_ps(0xFF, a, 1));
   }
 };
+
+using Vec = Zmm<512>;
 
 }  // namespace stablekv::avx512
 

@@ -10,9 +10,27 @@
 
 #include "csrc/kernels/common/bfloat16.h"
 #include "csrc/kernels/common/float16.h"
+#include "csrc/kernels/common/fp8.h"
 #include "csrc/kernels/common/vec_format.h"
 
 namespace stablekv::portable {
+
+// The bits of the floats that the codes of an fp8 format stand for.
+struct Fp8Table {
+  uint32_t bits[256];
+};
+template <VecFormat kFormat>
+constexpr Fp8Table MakeFp8Table() {
+  Fp8Table table{};
+  for (int code = 0; code < 256; ++code) {
+    table.bits[code] = kFormat == VecFormat::kFp8E4M3
+                           ? Fp8E4M3ToFloatBits(static_cast<uint8_t>(code))
+                           : Fp8E5M2ToFloatBits(static_cast<uint8_t>(code));
+  }
+  return table;
+}
+template <VecFormat kFormat>
+inline constexpr Fp8Table kFp8Table = MakeFp8Table<kFormat>();
 
 // 4 lanes is what most CPUs have; tests take more to check what kernels do with wide vectors.
 template <int kWidth>
@@ -53,28 +71,73 @@ struct VecOf {
     for (int i = 0; i < kLanes; ++i) to[i] = static_cast<uint8_t>(lanes[i]);
   }
 
-  // Widens kLanes elements at any alignment, in `kPieces` equal pieces `stride` bytes apart.
-  template <VecFormat kFormat, int kPieces>
-  static Float LoadAs(const uint8_t* from, int64_t stride) {
+  // [x0 + x1, x2 + x3, ..., y0 + y1, y2 + y3, ...]
+  static Float PairSums(Float x, Float y) {
+    float from[2 * kLanes];
+    float to[kLanes];
+    Store(from, x);
+    Store(from + kLanes, y);
+    for (int i = 0; i < kLanes; ++i) to[i] = from[2 * i] + from[2 * i + 1];
+    return Load(to);
+  }
+
+  // kPeriod floats, again and again.
+  template <int kPeriod>
+  static Float LoadRepeated(const float* from) {
+    float lanes[kLanes];
+    for (int i = 0; i < kLanes; i += kPeriod) memcpy(lanes + i, from, kPeriod * sizeof(float));
+    return Load(lanes);
+  }
+
+  // Sums and vectors of heads that attention keeps in registers, of which most machines have 16 or
+  // 32.
+  static constexpr int kTileSums = 8;
+  static constexpr int kTileHeads = 4;
+
+  // LoadParts widens kParts * kLanes elements at any alignment: parts[p] has element kParts j + p
+  // in lane j, divided by kFactor.
+  template <VecFormat kFormat>
+  static constexpr int kParts = 4 / BytesOf(kFormat);
+  template <VecFormat kFormat>
+  static constexpr float kFactor = 1;
+
+  template <VecFormat kFormat>
+  static void LoadParts(const uint8_t* from, Float* parts) {
     if constexpr (kFormat == VecFormat::kFloat32) {
-      return Gather<Float, kPieces>(from, stride);
+      memcpy(parts, from, sizeof(Float));
     } else if constexpr (kFormat == VecFormat::kFloat16 || kFormat == VecFormat::kBFloat16) {
-      typedef uint16_t Codes __attribute__((vector_size(2 * kWidth)));
-      const Int wide = __builtin_convertvector((Gather<Codes, kPieces>(from, stride)), Int);
-      return kFormat == VecFormat::kBFloat16 ? (Float)(wide << 16) : Float16s(wide);
+      Int pairs;  // the first element in the lower half: little-endian
+      memcpy(&pairs, from, sizeof(pairs));
+      if constexpr (kFormat == VecFormat::kBFloat16) {
+        parts[0] = (Float)(pairs << 16);
+        parts[1] = (Float)(pairs & -0x10000);
+      } else {
+        parts[0] = Float16s(pairs & 0xFFFF);
+        parts[1] = Float16s(pairs >> 16 & 0xFFFF);
+      }
     } else {
-      typedef uint8_t Codes __attribute__((vector_size(kWidth)));
-      const Int wide = __builtin_convertvector((Gather<Codes, kPieces>(from, stride)), Int);
-      return kFormat == VecFormat::kFp8E5M2 ? Float16s(wide << 8) : Fp8E4M3s(wide);
+      // A product would be slow wherever a subnormal goes into it.
+      for (int p = 0; p < 4; ++p) {
+        uint32_t lanes[kLanes];
+        for (int j = 0; j < kLanes; ++j) lanes[j] = kFp8Table<kFormat>.bits[from[4 * j + p]];
+        memcpy(&parts[p], lanes, sizeof(lanes));
+      }
     }
   }
 
-  // Widens 8 elements at any alignment.
+  // Widens 8 elements at any alignment; not for fp8.
   template <VecFormat kFormat>
   static void Widen8(const uint8_t* from, float* to) {
-    constexpr int64_t kHalf = 4 * BytesOf(kFormat);
-    VecOf<4>::Store(to, VecOf<4>::template LoadAs<kFormat, 1>(from, 0));
-    VecOf<4>::Store(to + 4, VecOf<4>::template LoadAs<kFormat, 1>(from + kHalf, 0));
+    if constexpr (kFormat == VecFormat::kFloat32) {
+      memcpy(to, from, 32);
+    } else {
+      uint16_t codes[8];
+      memcpy(codes, from, sizeof(codes));
+      for (int i = 0; i < 8; ++i) {
+        to[i] =
+            kFormat == VecFormat::kFloat16 ? Float16ToFloat(codes[i]) : BFloat16ToFloat(codes[i]);
+      }
+    }
   }
 
   // Rounds 8 floats to nearest even; not for fp8.
@@ -93,31 +156,13 @@ struct VecOf {
   }
 
  private:
-  template <typename Codes, int kPieces>
-  static Codes Gather(const uint8_t* from, int64_t stride) {
-    constexpr int64_t kPieceBytes = sizeof(Codes) / kPieces;
-    uint8_t bytes[sizeof(Codes)];
-    for (int64_t i = 0; i < kPieces; ++i) {
-      memcpy(bytes + i * kPieceBytes, from + i * stride, kPieceBytes);
-    }
-    Codes codes;
-    memcpy(&codes, bytes, sizeof(codes));
-    return codes;
-  }
-
-  // A narrow format's exponent and fraction, shifted to where a float's are, are a float that is
-  // too small by a power of two; the formats' subnormals come out right as well.
+  // A float16's exponent and fraction, shifted to where a float's are, are a float that is
+  // too small by a power of two; subnormals come out right as well.
   static Float Float16s(Int codes) {
     const Int magnitude = (codes & 0x7FFF) << 13;
     const Float scaled = (Float)magnitude * 0x1p112f;
     const Int value = magnitude >= 0x7C00 << 13 ? magnitude | 0x7F800000 : (Int)scaled;
     return (Float)(value | (codes & 0x8000) << 16);
-  }
-  static Float Fp8E4M3s(Int codes) {
-    const Int magnitude = (codes & 0x7F) << 20;
-    const Float scaled = (Float)magnitude * 0x1p120f;
-    const Int value = magnitude == 0x7F << 20 ? magnitude | 0x7FC00000 : (Int)scaled;
-    return (Float)(value | (codes & 0x80) << 24);
   }
 };
 

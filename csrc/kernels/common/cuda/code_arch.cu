@@ -1,8 +1,8 @@
-#include "csrc/kernels/common/cuda/code_arch.h"
-
 #include <cuda_runtime_api.h>
 
 #include <atomic>
+
+#include "csrc/kernels/common/cuda/code_arch.h"
 
 namespace stablekv {
 namespace {

@@ -1,0 +1,212 @@
+// How a pass is done. For the files that compile one vector unit's and one format's; others include
+// attention_pass_cpu.h.
+#ifndef STABLEKV_CSRC_KERNELS_ATTENTION_ATTENTION_PASS_IMPL_CPU_H_
+#define STABLEKV_CSRC_KERNELS_ATTENTION_ATTENTION_PASS_IMPL_CPU_H_
+
+#include <cstdint>
+
+#include "csrc/kernels/attention/attention_fetch_cpu.h"
+#include "csrc/kernels/attention/attention_keys_cpu.h"
+#include "csrc/kernels/attention/attention_lanes_cpu.h"
+#include "csrc/kernels/attention/attention_pass_cpu.h"
+#include "csrc/kernels/attention/attention_plan_cpu.h"
+#include "csrc/kernels/attention/attention_softmax_cpu.h"
+#include "csrc/kernels/attention/attention_values_cpu.h"
+
+namespace stablekv {
+
+template <class Vec>
+class AttentionPassImpl {
+ public:
+  explicit AttentionPassImpl(const AttentionPlan& plan)
+      : plan_(plan),
+        params_(plan.params),
+        block_bytes_(params_.head_size * params_.block_size * plan.cache_bytes) {}
+
+  template <VecFormat kFormat>
+  void Run(int64_t seq, int64_t head, int64_t heads, const BlockList& blocks, const BlockList& next,
+           AttentionSums* sums) {
+    heads_ = heads;
+    tokens_ = (blocks.count - 1) * params_.block_size + blocks.last_tokens;
+    const int64_t step = params_.block_size > Vec::kLanes ? params_.block_size : Vec::kLanes;
+    padded_tokens_ = (tokens_ + step - 1) / step * step;
+    FindBlocks(blocks, params_.key_cache, params_.key_cache_block_stride,
+               params_.key_cache_head_stride, keys_);
+    FindBlocks(blocks, params_.value_cache, params_.value_cache_block_stride,
+               params_.value_cache_head_stride, values_);
+    LoadQueries<kFormat>(seq, head);
+    Logits<kFormat>(blocks.count);
+    Weights(seq, head, blocks, Vec::template kFactor<kFormat>, sums);
+    // While the values are added up, the next keys come in: `keys_` is free for their places.
+    FindBlocks(next, params_.key_cache, params_.key_cache_block_stride,
+               params_.key_cache_head_stride, keys_);
+    const auto values = params_.block_size == 8    ? &AttentionPassImpl::Values<kFormat, 8>
+                        : params_.block_size == 16 ? &AttentionPassImpl::Values<kFormat, 16>
+                                                   : &AttentionPassImpl::Values<kFormat, 32>;
+    (this->*values)(blocks.count, next.count, sums->out);
+  }
+
+ private:
+  using Fetch = AttentionFetch<Vec>;
+  using Softmax = AttentionSoftmax<Vec>;
+
+  using Lanes = AttentionLanes<Vec>;
+
+  void FindBlocks(const BlockList& blocks, const void* cache, int64_t block_stride,
+                  int64_t head_stride, const uint8_t** found) const {
+    const uint8_t* const head =
+        static_cast<const uint8_t*>(cache) + blocks.kv_head * head_stride * plan_.cache_bytes;
+    for (int64_t i = 0; i < blocks.count; ++i) {
+      found[i] = head + blocks.table[blocks.places[i]] * block_stride * plan_.cache_bytes;
+    }
+  }
+
+  // The queries, in the order of the keys' lanes; zeros as those of a tile's padding.
+  template <VecFormat kFormat>
+  void LoadQueries(int64_t seq, int64_t head) {
+    using Keys = AttentionKeys<Vec, kFormat>;
+    alignas(64) float query[kMaxHeadSize];
+    for (int64_t h = 0; h < heads_; ++h) {
+      const uint8_t* const from =
+          static_cast<const uint8_t*>(params_.query) +
+          (seq * params_.query_seq_stride + (head + h) * params_.query_head_stride) *
+              plan_.element_bytes;
+      for (int64_t d = 0; d < params_.head_size; d += 8) {
+        Widen8(plan_.element_format, from + d * plan_.element_bytes, query + d);
+      }
+      Lanes::template Reorder<Keys::kParts, Keys::kChunk>(query, params_.head_size,
+                                                          queries_ + h * kMaxHeadSize);
+    }
+    if (heads_ % 2 == 1) {
+      for (int64_t d = 0; d < params_.head_size; ++d) queries_[heads_ * kMaxHeadSize + d] = 0;
+    }
+  }
+
+  static void Widen8(VecFormat format, const uint8_t* from, float* to) {
+    switch (format) {
+      case VecFormat::kFloat16:
+        return Vec::template Widen8<VecFormat::kFloat16>(from, to);
+      case VecFormat::kBFloat16:
+        return Vec::template Widen8<VecFormat::kBFloat16>(from, to);
+      default:
+        return Vec::template Widen8<VecFormat::kFloat32>(from, to);
+    }
+  }
+
+  // weights_[h, token] = dot(query h, key of token), unscaled; what lies past the last token too.
+  // Meanwhile the values come in.
+  template <VecFormat kFormat>
+  void Logits(int64_t count) {
+    using Keys = AttentionKeys<Vec, kFormat>;
+    Fetch fetch(values_, count, block_bytes_);
+    float* to = weights_;
+    for (int64_t i = 0; i < count; ++i) {
+      for (int64_t token = 0; token < params_.block_size; token += Keys::kTokens) {
+        for (int64_t h = 0; h < heads_; h += Vec::kTileHeads) {
+          Keys::Run(keys_[i] + token * 16, params_.block_size * 16, params_.head_size,
+                    queries_ + h * kMaxHeadSize, heads_ - h, to + h * kWeightPitch, kWeightPitch,
+                    &fetch);
+        }
+        to += Keys::kTokens;
+      }
+    }
+  }
+
+  // Turns the dot products into exp(logit - max), and into 0 past the last token.
+  // The dot products are `factor` times too small.
+  void Weights(int64_t seq, int64_t head, const BlockList& blocks, float factor,
+               AttentionSums* sums) {
+    if (params_.alibi_slopes != nullptr) FindPositions(params_.seq_lens[seq], blocks);
+    for (int64_t h = 0; h < heads_; ++h) {
+      float* const weights = weights_ + h * kWeightPitch;
+      const float slope = params_.alibi_slopes == nullptr ? 0 : params_.alibi_slopes[head + h];
+      for (int64_t i = tokens_; i < padded_tokens_; ++i) weights[i] = 0;
+      Softmax::ScaleAndBias(weights, padded_tokens_, params_.scale * (plan_.k_scale * factor),
+                            slope, positions_);
+      for (int64_t i = tokens_; i < padded_tokens_; ++i) weights[i] = kMinusInfinity;
+      const float max = Softmax::Max(weights, padded_tokens_);
+      // When every logit is -Inf, so are the differences: 0 as a base leaves weights of 0.
+      sums->max[h] = max;
+      sums->sum[h] = Softmax::ExpAndSum(weights, padded_tokens_, max == kMinusInfinity ? 0 : max);
+    }
+  }
+
+  // positions_[token] = its distance from the newest token, which is 0; negative before.
+  void FindPositions(int64_t length, const BlockList& blocks) {
+    float* to = positions_;
+    for (int64_t i = 0; i < blocks.count; ++i) {
+      const int64_t first = blocks.places[i] * params_.block_size - (length - 1);
+      for (int64_t token = 0; token < params_.block_size; ++token) {
+        *to++ = static_cast<float>(first + token);
+      }
+    }
+    while (to < positions_ + padded_tokens_) *to++ = 0;
+  }
+
+  // out[h, d] = sum over tokens of weight * value. Meanwhile `next_count` blocks of keys come in.
+  template <VecFormat kFormat, int kBlock>
+  void Values(int64_t count, int64_t next_count, float* out) {
+    using Sums = AttentionValues<Vec, kFormat, kBlock>;
+    if (tokens_ < count * kBlock) {
+      CopyLastValues<BytesOf(kFormat), kBlock>(values_[count - 1], tokens_ - (count - 1) * kBlock);
+      values_[count - 1] = last_values_;
+    }
+    Fetch fetch(keys_, next_count, block_bytes_);
+    for (int64_t h = 0; h < heads_; h += Vec::kTileHeads) {
+      const int64_t heads = heads_ - h < Vec::kTileHeads ? heads_ - h : Vec::kTileHeads;
+      for (int64_t i = 0; i < heads; ++i) {
+        Lanes::template Reorder<Sums::kParts, kBlock>(weights_ + (h + i) * kWeightPitch,
+                                                      count * kBlock, ordered_ + i * kWeightPitch);
+      }
+      if (heads % 2 == 1) {
+        for (int64_t i = 0; i < count * kBlock; ++i) ordered_[heads * kWeightPitch + i] = 0;
+      }
+      Sums::Run(values_, count, params_.head_size, ordered_, heads, sums_, kMaxHeadSize, &fetch);
+      for (int64_t i = 0; i < heads; ++i) {
+        for (int64_t d = 0; d < params_.head_size; ++d) {
+          out[(h + i) * params_.head_size + d] =
+              sums_[i * kMaxHeadSize + d] * Vec::template kFactor<kFormat>;
+        }
+      }
+    }
+  }
+
+  // The first `tokens` tokens of each row of a block, and zeros in place of the rest: a weight of 0
+  // would not hide a NaN that stands there.
+  template <int64_t kBytes, int kBlock>
+  void CopyLastValues(const uint8_t* block, int64_t tokens) {
+    for (int64_t d = 0; d < params_.head_size; ++d) {
+      uint8_t* const to = last_values_ + d * kBlock * kBytes;
+      for (int64_t i = 0; i < kBlock * kBytes; ++i) {
+        to[i] = i < tokens * kBytes ? block[d * kBlock * kBytes + i] : 0;
+      }
+    }
+  }
+
+  const AttentionPlan& plan_;
+  const PagedAttentionParams& params_;
+  const int64_t block_bytes_;  // of one kv head
+  int64_t heads_ = 0;
+  int64_t tokens_ = 0;
+  int64_t padded_tokens_ = 0;  // to whole steps
+  const uint8_t* keys_[kMaxPartitionBlocks];
+  const uint8_t* values_[kMaxPartitionBlocks];
+  // A row more than heads, for a tile's padding.
+  alignas(64) float queries_[(kPassHeads + 1) * kMaxHeadSize];
+  alignas(64) float weights_[(kPassHeads + 1) * kWeightPitch];
+  alignas(64) float ordered_[Vec::kTileHeads * kWeightPitch];
+  alignas(64) float positions_[kWeightPitch];
+  alignas(64) float sums_[Vec::kTileHeads * kMaxHeadSize];
+  alignas(64) uint8_t last_values_[kMaxHeadSize * 32 * sizeof(float)];
+};
+
+template <class Vec, VecFormat kFormat>
+void AttentionPass<Vec, kFormat>::Run(const AttentionPlan& plan, int64_t seq, int64_t head,
+                                      int64_t heads, const BlockList& blocks, const BlockList& next,
+                                      AttentionSums* sums) {
+  AttentionPassImpl<Vec>(plan).template Run<kFormat>(seq, head, heads, blocks, next, sums);
+}
+
+}  // namespace stablekv
+
+#endif  // STABLEKV_CSRC_KERNELS_ATTENTION_ATTENTION_PASS_IMPL_CPU_H_

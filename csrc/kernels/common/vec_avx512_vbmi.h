@@ -1,0 +1,76 @@
+// The vector unit of kernels for AVX-512 with VBMI, which looks bytes up in tables of 128. See
+// vec_portable.h.
+#ifndef STABLEKV_CSRC_KERNELS_COMMON_VEC_AVX512_VBMI_H_
+#define STABLEKV_CSRC_KERNELS_COMMON_VEC_AVX512_VBMI_H_
+
+#include <cstdint>
+
+#include "csrc/kernels/common/fp8.h"
+#include "csrc/kernels/common/vec_avx512.h"
+#include "csrc/kernels/common/vec_format.h"
+
+namespace stablekv::avx512_vbmi {
+
+// The bytes of the bfloat16 numbers that an fp8 format's codes without their sign stand for. Every
+// one is exact.
+struct Fp8Table {
+  alignas(64) uint8_t high[128];
+  alignas(64) uint8_t low[128];
+};
+template <VecFormat kFormat>
+constexpr Fp8Table MakeFp8Table() {
+  Fp8Table table{};
+  for (int code = 0; code < 128; ++code) {
+    const uint32_t bits = kFormat == VecFormat::kFp8E4M3
+                              ? Fp8E4M3ToFloatBits(static_cast<uint8_t>(code))
+                              : Fp8E5M2ToFloatBits(static_cast<uint8_t>(code));
+    table.high[code] = static_cast<uint8_t>(bits >> 24);
+    table.low[code] = static_cast<uint8_t>(bits >> 16);
+  }
+  return table;
+}
+template <VecFormat kFormat>
+inline constexpr Fp8Table kFp8Table = MakeFp8Table<kFormat>();
+
+struct Vec : avx512::Zmm<513> {
+  using Base = avx512::Zmm<513>;
+
+  template <VecFormat kFormat>
+  static constexpr int kParts = BytesOf(kFormat) == 1 ? 4 : Base::kParts<kFormat>;
+  template <VecFormat kFormat>
+  static constexpr float kFactor = 1;
+
+  template <VecFormat kFormat>
+  static void LoadParts(const uint8_t* from, Float* parts) {
+    if constexpr (BytesOf(kFormat) > 1) {
+      Base::LoadParts<kFormat>(from, parts);
+    } else {
+      constexpr const Fp8Table& kTable = kFp8Table<kFormat>;
+      const __m512i codes = _mm512_shuffle_epi8(_mm512_loadu_si512(from), Order());
+      const __m512i low = _mm512_permutex2var_epi8(_mm512_load_si512(kTable.low), codes,
+                                                   _mm512_load_si512(kTable.low + 64));
+      __m512i high = _mm512_permutex2var_epi8(_mm512_load_si512(kTable.high), codes,
+                                              _mm512_load_si512(kTable.high + 64));
+      // high | (codes & 0x80)
+      high = _mm512_ternarylogic_epi32(high, codes, _mm512_set1_epi8(-0x80), 0xF8);
+      const __m512i first = _mm512_unpacklo_epi8(low, high);
+      const __m512i second = _mm512_unpackhi_epi8(low, high);
+      const __m512i upper = _mm512_set1_epi32(-0x10000);
+      parts[0] = InRegister(_mm512_castsi512_ps(_mm512_slli_epi32(first, 16)));
+      parts[1] = InRegister(_mm512_castsi512_ps(_mm512_and_si512(first, upper)));
+      parts[2] = InRegister(_mm512_castsi512_ps(_mm512_slli_epi32(second, 16)));
+      parts[3] = InRegister(_mm512_castsi512_ps(_mm512_and_si512(second, upper)));
+    }
+  }
+
+ private:
+  // Of 16 codes, those that unpacking brings to lane j of the parts: 4 j and its three successors.
+  static __m512i Order() {
+    return _mm512_broadcast_i32x4(
+        _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15));
+  }
+};
+
+}  // namespace stablekv::avx512_vbmi
+
+#endif  // STABLEKV_CSRC_KERNELS_COMMON_VEC_AVX512_VBMI_H_
