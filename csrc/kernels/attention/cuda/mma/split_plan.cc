@@ -96,8 +96,8 @@ SplitPlan PlanSplits(const SplitWork& work) {
   // CTAs that share keys and values are to stay together.
   plan.longest_first = work.reads_once && work.num_seqs > 1 && work.num_seqs <= kMmaMostRanked &&
                        ctas > 2 * work.num_processors && cta_bytes >= kBytesWorthAnOrder;
-  // What is on its way beyond need makes some multiprocessors wait longer than others. CTAs of large
-  // clusters that leave multiprocessors idle have need of it.
+  // What is on its way beyond need makes some multiprocessors wait longer than others. CTAs of
+  // large clusters that leave multiprocessors idle have need of it.
   plan.short_rings =
       work.has_clusters && (plan.cluster_size <= 2 || 2 * ctas > work.num_processors);
   return plan;
