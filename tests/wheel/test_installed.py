@@ -21,9 +21,10 @@ LOCKED = [path for path in sys.path if "/stablekv_pip/site/" in path]
 PIP = [path for path in sys.path if "/stablekv_pip_wheel/site/pip" in path]
 TESTS = pathlib.Path(__file__).parent.parent.parent
 
-# Bytes of the wheel: without GPU code, and more for each architecture.
-_BASE_BUDGET = 600_000
-_BUDGET_AN_ARCHITECTURE = 3_600_000
+# Bytes of the wheel: without GPU code (four vector units times the cache formats), and more for each
+# architecture.
+_BASE_BUDGET = 1_000_000
+_BUDGET_AN_ARCHITECTURE = 3_500_000
 
 
 class Environment:
