@@ -6,46 +6,67 @@
 
 namespace stablekv {
 
-// Fetches `count` blocks, a few cache lines at a time between the arithmetic on others. A template
-// over the vector unit as all of its code is, so that the units share no symbol.
+// Fetches `count` blocks into the second-level cache, a few cache lines at a time between the
+// arithmetic on others. Four blocks at once: the core follows several streams at more of the
+// memory's speed than one. A template over the vector unit as all of its code is, so that the units
+// share no symbol.
 template <class Vec>
 class AttentionFetch {
  public:
   AttentionFetch(const uint8_t* const* blocks, int64_t count, int64_t block_bytes)
       : blocks_(blocks), blocks_left_(count), block_bytes_(block_bytes) {
-    // Here the look-up of one page's address overlaps the next one's. Met one by one later, each
-    // would stop the arithmetic: this alone is worth a third of the time.
-    for (int64_t i = 0; i < count; ++i) {
-      for (int64_t page = 0; page < block_bytes; page += 4096) Fetch(blocks[i] + page);
-    }
-    NextBlock();
+    NextBlocks();
   }
 
+  // Another kBytes of them.
   template <int64_t kBytes>
   void Step() {
-    if (bytes_left_ <= 0) return;
-#pragma GCC unroll 16
-    for (int64_t line = 0; line < kBytes; line += 64) Fetch(at_ + line);
-    at_ += kBytes;
-    bytes_left_ -= kBytes;
-    if (bytes_left_ <= 0) NextBlock();
+    static_assert(kBytes % 64 == 0);
+    due_ += kBytes;
+#pragma GCC unroll 8
+    for (int64_t i = 0; i < kBytes; i += kStreams * 64) {
+      if (due_ <= 0) return;
+      due_ -= kStreams * 64;
+      const int64_t at = block_bytes_ - bytes_left_;
+#pragma GCC unroll 4
+      for (int64_t stream = 0; stream < kStreams; ++stream) Fetch(streams_[stream] + at);
+      bytes_left_ -= 64;
+      if (bytes_left_ <= 0) NextBlocks();
+    }
   }
 
  private:
+  static constexpr int64_t kStreams = 4;
+  static constexpr int64_t kPage = 4096;
+
   static void Fetch(const uint8_t* from) { __builtin_prefetch(from, 0, 2); }
 
-  void NextBlock() {
-    if (blocks_left_ == 0) return;
-    at_ = *blocks_++;
+  void NextBlocks() {
+    if (blocks_left_ <= 0) {
+      due_ = INT64_MIN / 2;  // never again
+      return;
+    }
+    const uint8_t* block = nullptr;
+    for (int64_t i = 0; i < kStreams; ++i) {
+      if (i < blocks_left_) block = blocks_[i];
+      streams_[i] = block;
+    }
+    blocks_ += kStreams;
+    blocks_left_ -= kStreams;
     bytes_left_ = block_bytes_;
-    --blocks_left_;
+    // Look the next pages' addresses up meanwhile. Met one by one when they are due, or all of a
+    // tile at once, they would stop the arithmetic.
+    for (int64_t i = 0; i < kStreams && i < blocks_left_; ++i) {
+      for (int64_t page = 0; page < block_bytes_; page += kPage) Fetch(blocks_[i] + page);
+    }
   }
 
   const uint8_t* const* blocks_;  // those not begun
   int64_t blocks_left_;
   int64_t block_bytes_;
-  const uint8_t* at_ = nullptr;
-  int64_t bytes_left_ = 0;  // of the block begun
+  const uint8_t* streams_[kStreams] = {};  // the blocks begun
+  int64_t bytes_left_ = 0;                 // of each of them
+  int64_t due_ = 0;                        // bytes that are asked for and not fetched yet
 };
 
 }  // namespace stablekv
