@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "csrc/kernels/attention/attention_blocks_cpu.h"
 #include "csrc/kernels/attention/attention_fetch_cpu.h"
 #include "csrc/kernels/attention/attention_keys_cpu.h"
 #include "csrc/kernels/attention/attention_lanes_cpu.h"
@@ -30,16 +31,13 @@ class AttentionPassImpl {
     tokens_ = (blocks.count - 1) * params_.block_size + blocks.last_tokens;
     const int64_t step = params_.block_size > Vec::kLanes ? params_.block_size : Vec::kLanes;
     padded_tokens_ = (tokens_ + step - 1) / step * step;
-    FindBlocks(blocks, params_.key_cache, params_.key_cache_block_stride,
-               params_.key_cache_head_stride, keys_);
-    FindBlocks(blocks, params_.value_cache, params_.value_cache_block_stride,
-               params_.value_cache_head_stride, values_);
+    Blocks::FindKeys(plan_, blocks, keys_);
+    Blocks::FindValues(plan_, blocks, values_);
     LoadQueries<kFormat>(seq, head);
     Logits<kFormat>(blocks.count);
     Weights(seq, head, blocks, Vec::template kFactor<kFormat>, sums);
     // While the values are added up, the next keys come in: `keys_` is free for their places.
-    FindBlocks(next, params_.key_cache, params_.key_cache_block_stride,
-               params_.key_cache_head_stride, keys_);
+    Blocks::FindKeys(plan_, next, keys_);
     const auto values = params_.block_size == 8    ? &AttentionPassImpl::Values<kFormat, 8>
                         : params_.block_size == 16 ? &AttentionPassImpl::Values<kFormat, 16>
                                                    : &AttentionPassImpl::Values<kFormat, 32>;
@@ -47,19 +45,10 @@ class AttentionPassImpl {
   }
 
  private:
+  using Blocks = AttentionBlocks<Vec>;
   using Fetch = AttentionFetch<Vec>;
   using Softmax = AttentionSoftmax<Vec>;
-
   using Lanes = AttentionLanes<Vec>;
-
-  void FindBlocks(const BlockList& blocks, const void* cache, int64_t block_stride,
-                  int64_t head_stride, const uint8_t** found) const {
-    const uint8_t* const head =
-        static_cast<const uint8_t*>(cache) + blocks.kv_head * head_stride * plan_.cache_bytes;
-    for (int64_t i = 0; i < blocks.count; ++i) {
-      found[i] = head + blocks.table[blocks.places[i]] * block_stride * plan_.cache_bytes;
-    }
-  }
 
   // The queries, in the order of the keys' lanes; zeros as those of a tile's padding.
   template <VecFormat kFormat>
@@ -116,7 +105,11 @@ class AttentionPassImpl {
   // The dot products are `factor` times too small.
   void Weights(int64_t seq, int64_t head, const BlockList& blocks, float factor,
                AttentionSums* sums) {
-    if (params_.alibi_slopes != nullptr) FindPositions(params_.seq_lens[seq], blocks);
+    if (params_.alibi_slopes != nullptr) {
+      float* to =
+          Blocks::FindPositions(params_.seq_lens[seq], params_.block_size, blocks, positions_);
+      while (to < positions_ + padded_tokens_) *to++ = 0;
+    }
     for (int64_t h = 0; h < heads_; ++h) {
       float* const weights = weights_ + h * kWeightPitch;
       const float slope = params_.alibi_slopes == nullptr ? 0 : params_.alibi_slopes[head + h];
@@ -131,24 +124,15 @@ class AttentionPassImpl {
     }
   }
 
-  // positions_[token] = its distance from the newest token, which is 0; negative before.
-  void FindPositions(int64_t length, const BlockList& blocks) {
-    float* to = positions_;
-    for (int64_t i = 0; i < blocks.count; ++i) {
-      const int64_t first = blocks.places[i] * params_.block_size - (length - 1);
-      for (int64_t token = 0; token < params_.block_size; ++token) {
-        *to++ = static_cast<float>(first + token);
-      }
-    }
-    while (to < positions_ + padded_tokens_) *to++ = 0;
-  }
-
   // out[h, d] = sum over tokens of weight * value. Meanwhile `next_count` blocks of keys come in.
   template <VecFormat kFormat, int kBlock>
   void Values(int64_t count, int64_t next_count, float* out) {
     using Sums = AttentionValues<Vec, kFormat, kBlock>;
     if (tokens_ < count * kBlock) {
-      CopyLastValues<BytesOf(kFormat), kBlock>(values_[count - 1], tokens_ - (count - 1) * kBlock);
+      constexpr int64_t kBytes = BytesOf(kFormat);
+      Blocks::template CopyRowStarts<kBlock * kBytes>(values_[count - 1], params_.head_size,
+                                                      (tokens_ - (count - 1) * kBlock) * kBytes,
+                                                      last_values_);
       values_[count - 1] = last_values_;
     }
     Fetch fetch(keys_, next_count, block_bytes_);
@@ -167,18 +151,6 @@ class AttentionPassImpl {
           out[(h + i) * params_.head_size + d] =
               sums_[i * kMaxHeadSize + d] * Vec::template kFactor<kFormat>;
         }
-      }
-    }
-  }
-
-  // The first `tokens` tokens of each row of a block, and zeros in place of the rest: a weight of 0
-  // would not hide a NaN that stands there.
-  template <int64_t kBytes, int kBlock>
-  void CopyLastValues(const uint8_t* block, int64_t tokens) {
-    for (int64_t d = 0; d < params_.head_size; ++d) {
-      uint8_t* const to = last_values_ + d * kBlock * kBytes;
-      for (int64_t i = 0; i < kBlock * kBytes; ++i) {
-        to[i] = i < tokens * kBytes ? block[d * kBlock * kBytes + i] : 0;
       }
     }
   }

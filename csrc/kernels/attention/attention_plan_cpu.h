@@ -53,6 +53,7 @@ extern const AttentionFunctions kAttentionPortable;
 extern const AttentionFunctions kAttentionAvx2;
 extern const AttentionFunctions kAttentionAvx512;
 extern const AttentionFunctions kAttentionAvx512Vbmi;
+extern const AttentionFunctions kAttentionAmx;
 
 // `static`, and no method of a params struct: the vector units' files, each compiled for its own
 // machine, must not share the symbol of a function.

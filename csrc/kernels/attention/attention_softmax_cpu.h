@@ -66,7 +66,6 @@ struct AttentionSoftmax {
     return lanes[0];
   }
 
- private:
   // exp(x) for x <= 0, within 2 units in the last place; 0 where the result is no normal float; NaN
   // for NaN. exp(x) = 2^n * exp(r), n the integer nearest x / ln 2, so |r| <= ln(2) / 2, where the
   // Taylor series to r^7 errs by less than 1e-8.

@@ -21,6 +21,7 @@ constexpr int64_t kTileBytes = 128 * 1024;
 
 const AttentionFunctions& FunctionsOf(CpuIsa isa) {
 #ifdef __x86_64__
+  if (isa == CpuIsa::kAmx) return kAttentionAmx;
   if (isa == CpuIsa::kAvx512Vbmi) return kAttentionAvx512Vbmi;
   if (isa == CpuIsa::kAvx512) return kAttentionAvx512;
   if (isa == CpuIsa::kAvx2) return kAttentionAvx2;

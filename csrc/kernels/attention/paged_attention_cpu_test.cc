@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <iostream>
@@ -62,21 +63,31 @@ void CheckWith(const AttentionFunctions& functions, const std::string& name,
   }
 }
 
-// With every vector unit that this machine has. What AVX-512's 16 lanes ask of the code around them
-// is checked everywhere, with 16 portable lanes.
+struct Unit {
+  const char* name;
+  AttentionFunctions functions;
+};
+
+// Every vector unit that this machine has. What AVX-512's 16 lanes ask of the code around them is
+// checked everywhere, with 16 portable lanes.
+const std::vector<Unit>& Units() {
+  static const std::vector<Unit> units = [] {
+    using Wide = AttentionItems<portable::VecOf<16>>;
+    std::vector<Unit> found = {{"portable", kAttentionPortable},
+                               {"wide", {&Wide::RunItems, &Wide::CombineRows}}};
+#ifdef __x86_64__
+    if (HasCpuIsa(CpuIsa::kAvx2)) found.push_back({"avx2", kAttentionAvx2});
+    if (HasCpuIsa(CpuIsa::kAvx512)) found.push_back({"avx512", kAttentionAvx512});
+    if (HasCpuIsa(CpuIsa::kAvx512Vbmi)) found.push_back({"avx512_vbmi", kAttentionAvx512Vbmi});
+    if (HasCpuIsa(CpuIsa::kAmx)) found.push_back({"amx", kAttentionAmx});
+#endif
+    return found;
+  }();
+  return units;
+}
+
 void Check(AttentionCase* problem) {
-  using Wide = AttentionItems<portable::VecOf<16>>;
-  CheckWith(kAttentionPortable, "portable", problem);
-#ifdef __x86_64__
-  if (HasCpuIsa(CpuIsa::kAvx2)) CheckWith(kAttentionAvx2, "avx2", problem);
-#endif
-  CheckWith({&Wide::RunItems, &Wide::CombineRows}, "wide", problem);
-#ifdef __x86_64__
-  if (HasCpuIsa(CpuIsa::kAvx512)) CheckWith(kAttentionAvx512, "avx512", problem);
-  if (HasCpuIsa(CpuIsa::kAvx512Vbmi)) {
-    CheckWith(kAttentionAvx512Vbmi, "avx512_vbmi", problem);
-  }
-#endif
+  for (const Unit& unit : Units()) CheckWith(unit.functions, unit.name, problem);
 }
 
 void Check(const CaseShape& shape) {
@@ -208,10 +219,12 @@ void TestNanGoesThrough() {
 }
 
 // One token has the weight 1, so that its values come out as they went in: every code of a narrow
-// format, to the bit. Those of several blocks' sizes lie differently in vectors.
-void CheckEveryCode(ElementType element, CacheType cache, int64_t block_size,
-                    const AttentionFunctions& functions, const char* name) {
+// format, to the bit. Those of several blocks' sizes lie differently in vectors. AMX takes
+// subnormal bfloat16 for 0.
+void CheckEveryCode(ElementType element, CacheType cache, int64_t block_size, int64_t group,
+                    const Unit& unit) {
   constexpr int64_t kHead = 256;
+  const bool keeps_subnormals = std::string(unit.name) != "amx" || group == 1;
   const bool fp8 = cache != CacheType::kAuto;
   const int64_t bytes = fp8 ? 1 : 2;
   const int64_t seqs = fp8 ? 1 : 256;
@@ -227,10 +240,8 @@ void CheckEveryCode(ElementType element, CacheType cache, int64_t block_size,
              static_cast<size_t>(bytes));
     }
   }
-  const ElementType of = fp8 ? ElementType::kFloat32 : element;
-  const auto out_bytes = static_cast<size_t>(SizeOf(of));
-  const std::vector<uint8_t> query(static_cast<size_t>(seqs * kHead) * out_bytes);
-  std::vector<uint8_t> out(query.size());
+  const std::vector<uint16_t> query(static_cast<size_t>(seqs * group * kHead));
+  std::vector<uint16_t> out(query.size());
   const float one = 1;
   PagedAttentionParams p{};
   p.out = out.data();
@@ -241,33 +252,29 @@ void CheckEveryCode(ElementType element, CacheType cache, int64_t block_size,
   p.block_tables = table.data();
   p.seq_lens = lengths.data();
   p.num_seqs = p.num_blocks = seqs;
-  p.num_heads = p.num_kv_heads = 1;
-  p.head_size = p.out_seq_stride = p.out_head_stride = p.query_seq_stride = p.query_head_stride =
-      kHead;
+  p.num_heads = group;
+  p.num_kv_heads = 1;
+  p.head_size = p.out_head_stride = p.query_head_stride = kHead;
+  p.out_seq_stride = p.query_seq_stride = group * kHead;
   p.block_size = p.max_seq_len = block_size;
   p.max_blocks_per_seq = p.block_tables_stride = 1;
   p.key_cache_block_stride = p.key_cache_head_stride = p.value_cache_block_stride =
       p.value_cache_head_stride = kHead * block_size;
   p.scale = 1;
-  p.element = of;
+  p.element = element;
   p.cache = cache;
-  CHECK_OK(PagedAttentionWith(functions, p, nullptr, SerialFor), name);
-  for (int64_t i = 0; i < seqs * kHead; ++i) {
-    float got = 0, want = 0;
-    const auto code = static_cast<uint16_t>(i);
-    if (fp8) {
-      want = cache == CacheType::kFp8E4M3 ? Fp8E4M3ToFloat(static_cast<uint8_t>(i))
-                                          : Fp8E5M2ToFloat(static_cast<uint8_t>(i));
-      memcpy(&got, out.data() + i * 4, 4);
-    } else {
-      uint16_t bits = 0;
-      memcpy(&bits, out.data() + i * 2, 2);
-      got = element == ElementType::kFloat16 ? Float16ToFloat(bits) : BFloat16ToFloat(bits);
-      want = element == ElementType::kFloat16 ? Float16ToFloat(code) : BFloat16ToFloat(code);
-    }
+  CHECK_OK(PagedAttentionWith(unit.functions, p, nullptr, SerialFor), unit.name);
+  const auto widen = element == ElementType::kFloat16 ? &Float16ToFloat : &BFloat16ToFloat;
+  for (int64_t i = 0; i < seqs * group * kHead; ++i) {
+    const int64_t code = i / (group * kHead) * kHead + i % kHead;
+    float want = cache == CacheType::kFp8E4M3   ? Fp8E4M3ToFloat(static_cast<uint8_t>(code))
+                 : cache == CacheType::kFp8E5M2 ? Fp8E5M2ToFloat(static_cast<uint8_t>(code))
+                                                : widen(static_cast<uint16_t>(code));
+    if (!keeps_subnormals && std::fabs(want) < 0x1p-126f) want = 0;
+    const float got = widen(out[static_cast<size_t>(i)]);
     const bool same = want != want ? got != got : got == want;
-    CHECK_THAT(same, name << " block " << block_size << " code " << i << " is " << got << ", want "
-                          << want);
+    CHECK_THAT(same, unit.name << " block " << block_size << " group " << group << " code " << code
+                               << " is " << got << ", want " << want);
   }
 }
 
@@ -275,15 +282,52 @@ void TestEveryCode() {
   for (const int64_t block_size : kBlockSizes) {
     for (const CacheType cache : kCaches) {
       for (const ElementType element : {ElementType::kFloat16, ElementType::kBFloat16}) {
-        const auto check = [&](const AttentionFunctions& functions, const char* name) {
-          CheckEveryCode(element, cache, block_size, functions, name);
-        };
-        check(kAttentionPortable, "portable");
-#ifdef __x86_64__
-        if (HasCpuIsa(CpuIsa::kAvx2)) check(kAttentionAvx2, "avx2");
-        if (HasCpuIsa(CpuIsa::kAvx512)) check(kAttentionAvx512, "avx512");
-        if (HasCpuIsa(CpuIsa::kAvx512Vbmi)) check(kAttentionAvx512Vbmi, "avx512_vbmi");
-#endif
+        for (const int64_t group : {1, 9}) {
+          for (const Unit& unit : Units()) {
+            CheckEveryCode(element, cache, block_size, group, unit);
+          }
+        }
+      }
+    }
+  }
+}
+
+// A token whose logit is -Inf has no weight, whatever the parts that a query is worked with in.
+void TestInfiniteKey() {
+  constexpr int64_t kHead = 32, kBlock = 16, kGroup = 9;
+  std::vector<uint8_t> keys(kHead * kBlock), values(kHead * kBlock, 0x3C);  // 1 in e5m2
+  keys[0] = 0xFC;                                                           // -Inf: token 0
+  for (size_t d = 0; d < kHead; ++d) values[d * kBlock + 1] = 0x45;         // 5: token 1
+  const std::vector<uint16_t> query(kGroup * kHead, 0x3C01);                // 1 + 2^-10 in float16
+  std::vector<uint16_t> out(query.size());
+  const int32_t block = 0, length = 2;
+  const float one = 1;
+  PagedAttentionParams p{};
+  p.out = out.data();
+  p.query = query.data();
+  p.key_cache = keys.data();
+  p.value_cache = values.data();
+  p.k_scale = p.v_scale = &one;
+  p.block_tables = &block;
+  p.seq_lens = &length;
+  p.num_seqs = p.num_blocks = p.num_kv_heads = p.max_blocks_per_seq = p.block_tables_stride = 1;
+  p.num_heads = kGroup;
+  p.head_size = p.out_head_stride = p.query_head_stride = kHead;
+  p.out_seq_stride = p.query_seq_stride = kGroup * kHead;
+  p.block_size = p.max_seq_len = kBlock;
+  p.key_cache_block_stride = p.key_cache_head_stride = p.value_cache_block_stride =
+      p.value_cache_head_stride = kHead * kBlock;
+  p.scale = 1;
+  p.element = ElementType::kFloat16;
+  p.cache = CacheType::kFp8E5M2;
+  for (const uint16_t first : {0x3C01, 0x3C00}) {  // with and without a second part
+    std::vector<uint16_t> queries = query;
+    for (size_t head = 0; head < kGroup; ++head) queries[head * kHead] = first;
+    p.query = queries.data();
+    for (const Unit& unit : Units()) {
+      CHECK_OK(PagedAttentionWith(unit.functions, p, nullptr, SerialFor), unit.name);
+      for (size_t i = 0; i < out.size(); ++i) {
+        CHECK_EQUAL(out[i], 0x4500, unit.name << " element " << i);
       }
     }
   }
@@ -375,6 +419,7 @@ int main() {
   stablekv::TestNanOfAnotherHead();
   stablekv::TestNanGoesThrough();
   stablekv::TestEveryCode();
+  stablekv::TestInfiniteKey();
   stablekv::TestIsas();
   stablekv::TestV1AndV2();
   stablekv::TestFarBlocks();

@@ -1,6 +1,33 @@
 #include "csrc/kernels/common/cpu_isa.h"
 
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 namespace stablekv {
+namespace {
+
+#if defined(__x86_64__) && defined(__linux__)
+// Compilers' __builtin_cpu_supports knows AMX since lately only.
+bool HasAmx() {
+  unsigned int eax, ebx, ecx, edx;
+  if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return false;
+  constexpr unsigned int kBFloat16 = 1u << 22, kTiles = 1u << 24;
+  if ((edx & kBFloat16) == 0 || (edx & kTiles) == 0) return false;
+  // Fails where the kernel knows no AMX, and where a thread has a signal stack without room for its
+  // registers. Later threads and those there are inherit the permission.
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+#elif defined(__x86_64__)
+bool HasAmx() { return false; }
+#endif
+
+}  // namespace
 
 const char* NameOf(CpuIsa isa) {
   switch (isa) {
@@ -12,6 +39,8 @@ const char* NameOf(CpuIsa isa) {
       return "avx512";
     case CpuIsa::kAvx512Vbmi:
       return "avx512_vbmi";
+    case CpuIsa::kAmx:
+      return "amx";
   }
   return "unknown";
 }
@@ -27,7 +56,9 @@ bool HasCpuIsa(CpuIsa isa) {
                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512vl");
   if (isa == CpuIsa::kAvx512) return avx512;
-  return avx512 && __builtin_cpu_supports("avx512vbmi");
+  const bool vbmi = avx512 && __builtin_cpu_supports("avx512vbmi");
+  if (isa == CpuIsa::kAvx512Vbmi) return vbmi;
+  return vbmi && HasAmx();
 #else
   return false;
 #endif

@@ -11,14 +11,16 @@ enum class CpuIsa : int8_t {
   kAvx2,        // AVX2, FMA, F16C
   kAvx512,      // those, and AVX-512 F, BW, DQ, VL
   kAvx512Vbmi,  // those, and VBMI
+  kAmx,         // those, and AMX's tiles for bfloat16
 };
 
 inline constexpr CpuIsa kCpuIsas[] = {CpuIsa::kPortable, CpuIsa::kAvx2, CpuIsa::kAvx512,
-                                      CpuIsa::kAvx512Vbmi};
+                                      CpuIsa::kAvx512Vbmi, CpuIsa::kAmx};
 
 const char* NameOf(CpuIsa isa);
 
-// Whether this machine, its operating system included, can run code for `isa`.
+// Whether this machine, its operating system included, can run code for `isa`. Linux gives a
+// process the use of AMX when it asks for it, and this asks.
 bool HasCpuIsa(CpuIsa isa);
 
 // The last of kCpuIsas that this machine has; looked up once.

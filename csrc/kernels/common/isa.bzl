@@ -17,8 +17,17 @@ _AVX512 = _AVX2 + [
 
 _AVX512_VBMI = _AVX512 + ["-mavx512vbmi"]
 
+_AMX = _AVX512_VBMI + [
+    "-mamx-bf16",
+    "-mamx-tile",
+]
+
 # Elsewhere the sources compile to nothing.
 _COPTS = {
+    "amx": select({
+        "@platforms//cpu:x86_64": _AMX,
+        "//conditions:default": [],
+    }),
     "avx2": select({
         "@platforms//cpu:x86_64": _AVX2,
         "//conditions:default": [],

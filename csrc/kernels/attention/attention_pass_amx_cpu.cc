@@ -1,0 +1,216 @@
+#ifdef __x86_64__
+
+#include "csrc/kernels/attention/attention_pass_amx_cpu.h"
+
+#include <cstdint>
+
+#include "csrc/kernels/attention/attention_blocks_cpu.h"
+#include "csrc/kernels/attention/attention_fetch_cpu.h"
+#include "csrc/kernels/attention/attention_keys_amx_cpu.h"
+#include "csrc/kernels/attention/attention_pass_cpu.h"
+#include "csrc/kernels/attention/attention_plan_cpu.h"
+#include "csrc/kernels/attention/attention_values_amx_cpu.h"
+#include "csrc/kernels/attention/attention_weights_amx_cpu.h"
+#include "csrc/kernels/common/vec_amx.h"
+#include "csrc/kernels/common/vec_avx512_vbmi.h"
+#include "csrc/kernels/common/vec_format.h"
+
+namespace stablekv {
+namespace {
+
+using amx::TileShapes;
+using amx::Vec;
+
+// AttentionPassImpl with tiles.
+class Pass {
+ public:
+  explicit Pass(const AttentionPlan& plan) : plan_(plan), params_(plan.params) {}
+
+  template <VecFormat kFormat, int kBlock>
+  void Run(int64_t seq, int64_t head, int64_t heads, const BlockList& blocks, const BlockList& next,
+           AttentionSums* sums) {
+    const int sets = heads <= kSetHeads ? 1 : 2;
+    const int64_t tokens = (blocks.count - 1) * kBlock + blocks.last_tokens;
+    const int64_t block_bytes = params_.head_size * kBlock * BytesOf(kFormat);
+    Blocks::FindKeys(plan_, blocks, keys_);
+    Blocks::FindValues(plan_, blocks, values_);
+    LoadQueries(seq, head, heads, sets);
+    {
+      using Keys = AttentionKeysAmx<kFormat, kBlock>;
+      const TileShapes shapes(Keys::kTileTokens, Keys::kRowBytes);
+      AttentionFetch<Vec> fetch(values_, blocks.count, block_bytes);
+      Keys::Run(keys_, blocks.count, params_.head_size, queries_, sets, scores_, &fetch);
+    }
+    FindWeights(seq, head, heads, blocks, tokens, sums);
+
+    // While the values are added up, the next keys come in: `keys_` is free for their places.
+    Blocks::FindKeys(plan_, next, keys_);
+    if (blocks.last_tokens < kBlock) {
+      constexpr int64_t kBytes = BytesOf(kFormat);
+      Blocks::CopyRowStarts<kBlock * kBytes>(values_[blocks.count - 1], params_.head_size,
+                                             blocks.last_tokens * kBytes, last_values_);
+      values_[blocks.count - 1] = last_values_;
+    }
+    {
+      using Values = AttentionValuesAmx<kFormat, kBlock>;
+      const TileShapes shapes(Values::kRows, Values::kRowBytes);
+      AttentionFetch<Vec> fetch(keys_, next.count, block_bytes);
+      Values::Run(values_, blocks.count, params_.head_size, weights_, sets, columns_, &fetch);
+    }
+    WriteSums(heads, sums->out);
+  }
+
+ private:
+  using Blocks = AttentionBlocks<Vec>;
+
+  static constexpr int64_t kSetHeads = AttentionWeightsAmx::kHeads;
+
+  // For each set and each pair of elements, both elements of 16 columns. Columns without a head are
+  // of zeros.
+  void LoadQueries(int64_t seq, int64_t head, int64_t heads, int sets) {
+    const int64_t pairs = params_.head_size / 2;
+    for (int64_t column = 0; column < sets * kSetHeads; ++column) {
+      uint32_t* const first = queries_ + column / kSetHeads * pairs * 16 + column % kSetHeads;
+      uint32_t* const second = first + kSetHeads;
+      if (column >= heads) {
+        for (int64_t pair = 0; pair < pairs; ++pair) first[pair * 16] = second[pair * 16] = 0;
+        continue;
+      }
+      const uint8_t* const from =
+          static_cast<const uint8_t*>(params_.query) +
+          (seq * params_.query_seq_stride + (head + column) * params_.query_head_stride) *
+              plan_.element_bytes;
+      if (plan_.element_format == VecFormat::kBFloat16) {
+        for (int64_t pair = 0; pair < pairs; ++pair) {
+          uint32_t both;
+          __builtin_memcpy(&both, from + pair * 4, 4);
+          first[pair * 16] = second[pair * 16] = both;
+        }
+      } else {
+        LoadParts(from, pairs, first, second);
+      }
+    }
+  }
+
+  // Of float16, each the sum of two bfloat16.
+  static void LoadParts(const uint8_t* from, int64_t pairs, uint32_t* first, uint32_t* second) {
+    alignas(64) float query[kMaxHeadSize];
+    for (int64_t d = 0; d < 2 * pairs; d += 8) {
+      Vec::Widen8<VecFormat::kFloat16>(from + d * 2, query + d);
+    }
+    for (int64_t pair = 0; pair < pairs; ++pair) {
+      const float even = FirstPart(query[2 * pair]);
+      const float odd = FirstPart(query[2 * pair + 1]);
+      first[pair * 16] = Pair(even, odd);
+      second[pair * 16] =
+          Pair(SecondPart(query[2 * pair], even), SecondPart(query[2 * pair + 1], odd));
+    }
+  }
+
+  // Not those of float_bits.h: the vector units must not share the symbol of a function.
+  static uint32_t BitsOf(float x) {
+    uint32_t bits;
+    __builtin_memcpy(&bits, &x, sizeof(bits));
+    return bits;
+  }
+
+  static float FirstPart(float x) {
+    const uint32_t bits = BitsOf(x) & 0xFFFF0000u;
+    float part;
+    __builtin_memcpy(&part, &bits, sizeof(part));
+    return part;
+  }
+
+  // As attention_weights_amx_cpu.h says.
+  static float SecondPart(float x, float first) {
+    const float rest = x - first;
+    if (__builtin_fabsf(rest) >= kLeastAmxPart || first == 0) return rest;
+    return __builtin_copysignf(kLeastAmxPart, first);
+  }
+
+  static uint32_t Pair(float even, float odd) {
+    return BitsOf(even) >> 16 | (BitsOf(odd) & 0xFFFF0000u);
+  }
+
+  // Turns the dot products of all heads into weights.
+  void FindWeights(int64_t seq, int64_t head, int64_t heads, const BlockList& blocks,
+                   int64_t tokens, AttentionSums* sums) {
+    alignas(64) float slopes[16];
+    AmxLogits logits{plan_.element_format == VecFormat::kFloat16,
+                     params_.scale * plan_.k_scale * kLog2e, nullptr, positions_};
+    if (params_.alibi_slopes != nullptr) {
+      Blocks::FindPositions(params_.seq_lens[seq], params_.block_size, blocks, positions_);
+      logits.slopes = slopes;
+    }
+    const int64_t padded_tokens = blocks.count * params_.block_size;
+    for (int64_t first = 0; first < heads; first += kSetHeads) {
+      const int64_t set = first / kSetHeads;
+      for (int64_t column = 0; column < 16 && logits.slopes != nullptr; ++column) {
+        const int64_t h = first + column % kSetHeads;
+        slopes[column] = h < heads ? params_.alibi_slopes[head + h] * kLog2e : 0;
+      }
+      alignas(64) float max[kSetHeads], sum[kSetHeads];
+      AttentionWeightsAmx::Run(logits, tokens, padded_tokens, scores_ + set * kPartitionSize * 16,
+                               weights_ + set * kPartitionSize * 8, max, sum);
+      for (int64_t h = first; h < heads && h < first + kSetHeads; ++h) {
+        sums->max[h] = max[h - first];
+        sums->sum[h] = sum[h - first];
+      }
+    }
+  }
+
+  // out[head, element], from the sums' columns.
+  void WriteSums(int64_t heads, float* out) {
+    for (int64_t d = 0; d < params_.head_size; ++d) {
+      for (int64_t first = 0; first < heads; first += kSetHeads) {
+        alignas(64) float row[16];
+        const float* const from = columns_ + (first / kSetHeads * kMaxHeadSize + d) * 16;
+        Vec::Store(row, AttentionWeightsAmx::AddParts(Vec::Load(from)));
+        for (int64_t h = first; h < heads && h < first + kSetHeads; ++h) {
+          out[h * params_.head_size + d] = row[h - first];
+        }
+      }
+    }
+  }
+
+  static constexpr float kLog2e = 1.44269504f;
+  static constexpr int64_t kSets = kPassHeads / kSetHeads;
+
+  const AttentionPlan& plan_;
+  const PagedAttentionParams& params_;
+  const uint8_t* keys_[kMaxPartitionBlocks];
+  const uint8_t* values_[kMaxPartitionBlocks];
+  alignas(64) uint32_t queries_[kSets * kMaxHeadSize / 2 * 16];
+  alignas(64) float scores_[kSets * kPartitionSize * 16];
+  alignas(64) uint32_t weights_[kSets * kPartitionSize / 2 * 16];
+  alignas(64) float positions_[kPartitionSize];
+  alignas(64) float columns_[kSets * kMaxHeadSize * 16];
+  alignas(64) uint8_t last_values_[kMaxHeadSize * 32 * 2];
+};
+
+}  // namespace
+
+// Tiles multiply bfloat16: they do for what it holds, and for queries that are two of it. For few
+// heads the vector unit is no slower (docs/performance.md), and keeps subnormal numbers.
+template <VecFormat kFormat>
+void AttentionPass<amx::Vec, kFormat>::Run(const AttentionPlan& plan, int64_t seq, int64_t head,
+                                           int64_t heads, const BlockList& blocks,
+                                           const BlockList& next, AttentionSums* sums) {
+  if constexpr (kFormat != VecFormat::kFloat32 && kFormat != VecFormat::kFloat16) {
+    constexpr int64_t kFewHeads = kFormat == VecFormat::kBFloat16 ? 8 : 4;
+    if (heads > kFewHeads && plan.element_format != VecFormat::kFloat32) {
+      const auto run = plan.params.block_size == 8    ? &Pass::Run<kFormat, 8>
+                       : plan.params.block_size == 16 ? &Pass::Run<kFormat, 16>
+                                                      : &Pass::Run<kFormat, 32>;
+      Pass pass(plan);
+      return (pass.*run)(seq, head, heads, blocks, next, sums);
+    }
+  }
+  AttentionPass<avx512_vbmi::Vec, kFormat>::Run(plan, seq, head, heads, blocks, next, sums);
+}
+
+template struct AttentionPass<Vec, VecFormat::STABLEKV_FORMAT>;
+
+}  // namespace stablekv
+
+#endif  // __x86_64__
