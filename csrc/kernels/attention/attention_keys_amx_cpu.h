@@ -51,24 +51,14 @@ class AttentionKeysAmx {
         // Past the last block, that one again: these scores are not used.
         if (block < count) {
           tile = i % kBlockTiles == 0
-                     ? Rows(blocks[block], head_size, widened + i / kBlockTiles * widened_bytes)
+                     ? amx::Vec::AsBFloat16<kFormat>(blocks[block], head_size * kBlock,
+                                                     widened + i / kBlockTiles * widened_bytes)
                      : tile + kTileTokens * kRowBytes;
         }
         rows[i] = tile;
       }
       Multiply<kSets, kTiles>(rows, head_size / kChunk, queries, scores + first * kTileTokens * 16,
                               fetch);
-    }
-  }
-
-  static const uint8_t* Rows(const uint8_t* block, int64_t head_size, uint8_t* widened) {
-    if constexpr (kWidened == 0) {
-      return block;
-    } else {
-      for (int64_t at = 0; at < head_size * kBlock; at += 64) {
-        amx::Vec::WidenCodes<kFormat>(block + at, widened + 2 * at);
-      }
-      return widened;
     }
   }
 

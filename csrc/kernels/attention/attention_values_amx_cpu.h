@@ -53,8 +53,8 @@ class AttentionValuesAmx {
     amx::ForTiles<kSets * kTiles>([](auto i) { amx::ClearTile<i>(); });
     for (int64_t i = 0; i < count; ++i) {
       alignas(64) uint8_t widened[kTiles * kTileBytes];
-      const uint8_t* const rows =
-          Rows<kTiles>(blocks[i] + first * kBlock * BytesOf(kFormat), widened);
+      const uint8_t* const rows = amx::Vec::AsBFloat16<kFormat>(
+          blocks[i] + first * kBlock * BytesOf(kFormat), kTiles * kRows * kBlock, widened);
       amx::ForTiles<kSets>([&](auto set) {
         amx::LoadTile<6 + set>(weights + (set * kPartitionSize + i * kBlock) * 8, 64);
       });
@@ -69,18 +69,6 @@ class AttentionValuesAmx {
       amx::StoreTile<i>(sums + row * 16, 64);
     });
     *fetch = local_fetch;
-  }
-
-  template <int kTiles>
-  static const uint8_t* Rows(const uint8_t* from, uint8_t* widened) {
-    if constexpr (BytesOf(kFormat) > 1) {
-      return from;
-    } else {
-      for (int64_t at = 0; at < kTiles * kRows * kBlock; at += 64) {
-        amx::Vec::WidenCodes<kFormat>(from + at, widened + 2 * at);
-      }
-      return widened;
-    }
   }
 };
 

@@ -13,7 +13,20 @@
 namespace stablekv::amx {
 
 struct Vec : avx512::Zmm<514> {
-  // Widens 64 fp8 codes to bfloat16, in order. Every one is exact.
+  // `count` elements, a multiple of 64, as bfloat16 in order: where they are, or widened at `to`.
+  template <VecFormat kFormat>
+  static const uint8_t* AsBFloat16(const uint8_t* from, int64_t count, uint8_t* to) {
+    static_assert(kFormat == VecFormat::kBFloat16 || BytesOf(kFormat) == 1);
+    if constexpr (kFormat == VecFormat::kBFloat16) {
+      return from;
+    } else {
+      for (int64_t i = 0; i < count; i += 64) WidenCodes<kFormat>(from + i, to + 2 * i);
+      return to;
+    }
+  }
+
+ private:
+  // Widens 64 fp8 codes. Every one is exact.
   template <VecFormat kFormat>
   static void WidenCodes(const uint8_t* from, uint8_t* to) {
     constexpr const avx512_vbmi::Fp8Table& kTable = avx512_vbmi::kFp8Table<kFormat>;
