@@ -11,6 +11,7 @@ _RUNS = 20
 _CASES = [
     AttentionCase((6000,), num_heads=8, num_kv_heads=1, head_size=128, dtype=torch.bfloat16),
     AttentionCase((6000,), 8, 1, 128, dtype=torch.bfloat16, kv_cache_dtype="fp8"),
+    AttentionCase((6000,), 16, 1, 128, dtype=torch.bfloat16),
     AttentionCase((6000,), 4, 4, 64, dtype=torch.float32),
     # Of very different lengths: shared out by bytes, sequences are split where others are not.
     AttentionCase((3, 5000, 70, 1025, 2600, 0, 512), 8, 2, 128, dtype=torch.float16),
