@@ -1,8 +1,9 @@
 """The CUDA releases that can be asked for by `--//tools/cuda:version`."""
 
-# Beside the default one, which is @stablekv_cuda. A release is its lock and one line here; it is
-# fetched when a build asks for it.
+# Beside the default one, @stablekv_cuda, which those who depend on this repository may replace. A
+# release is its lock and one line here; it is fetched when a build asks for it.
 CUDA_LOCKS = {
+    "13.0": Label("//third_party/cuda:cuda-13.0.lock"),
     "13.5": Label("//third_party/cuda:cuda-13.5.lock"),
 }
 
