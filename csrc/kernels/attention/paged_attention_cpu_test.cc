@@ -207,15 +207,40 @@ void TestNanOfAnotherHead() {
 void TestNanGoesThrough() {
   for (const ElementType element : kElements) {
     for (const CacheType cache : kCaches) {
-      CaseShape shape;
-      shape.element = element;
-      shape.cache = cache;
-      shape.seq_lens = {700, 40};
-      AttentionCase problem(shape);
-      problem.PoisonBlock(problem.block_tables()[2]);  // of the first sequence
-      Check(&problem);
+      for (const int64_t group : {1, 9}) {
+        CaseShape shape;
+        shape.element = element;
+        shape.cache = cache;
+        shape.group = group;
+        shape.seq_lens = {700, 40};
+        AttentionCase problem(shape);
+        problem.PoisonBlock(problem.block_tables()[2]);  // of the first sequence
+        Check(&problem);
+      }
     }
   }
+}
+
+// Of dense tensors with one kv head, scales of 1, and a block for each sequence; the caller sets the
+// pointers.
+PagedAttentionParams ParamsOf(ElementType element, CacheType cache, int64_t seqs, int64_t group,
+                              int64_t head_size, int64_t block_size) {
+  static const float one = 1;
+  PagedAttentionParams p{};
+  p.k_scale = p.v_scale = &one;
+  p.num_seqs = p.num_blocks = seqs;
+  p.num_heads = group;
+  p.num_kv_heads = 1;
+  p.head_size = p.out_head_stride = p.query_head_stride = head_size;
+  p.out_seq_stride = p.query_seq_stride = group * head_size;
+  p.block_size = p.max_seq_len = block_size;
+  p.max_blocks_per_seq = p.block_tables_stride = 1;
+  p.key_cache_block_stride = p.key_cache_head_stride = p.value_cache_block_stride =
+      p.value_cache_head_stride = head_size * block_size;
+  p.scale = 1;
+  p.element = element;
+  p.cache = cache;
+  return p;
 }
 
 // One token has the weight 1, so that its values come out as they went in: every code of a narrow
@@ -240,29 +265,16 @@ void CheckEveryCode(ElementType element, CacheType cache, int64_t block_size, in
              static_cast<size_t>(bytes));
     }
   }
-  const std::vector<uint16_t> query(static_cast<size_t>(seqs * group * kHead));
-  std::vector<uint16_t> out(query.size());
-  const float one = 1;
-  PagedAttentionParams p{};
+  const int64_t out_bytes = SizeOf(element);
+  const std::vector<uint8_t> query(static_cast<size_t>(seqs * group * kHead * out_bytes));
+  std::vector<uint8_t> out(query.size());
+  PagedAttentionParams p = ParamsOf(element, cache, seqs, group, kHead, block_size);
   p.out = out.data();
   p.query = query.data();
   p.key_cache = keys.data();
   p.value_cache = values.data();
-  p.k_scale = p.v_scale = &one;
   p.block_tables = table.data();
   p.seq_lens = lengths.data();
-  p.num_seqs = p.num_blocks = seqs;
-  p.num_heads = group;
-  p.num_kv_heads = 1;
-  p.head_size = p.out_head_stride = p.query_head_stride = kHead;
-  p.out_seq_stride = p.query_seq_stride = group * kHead;
-  p.block_size = p.max_seq_len = block_size;
-  p.max_blocks_per_seq = p.block_tables_stride = 1;
-  p.key_cache_block_stride = p.key_cache_head_stride = p.value_cache_block_stride =
-      p.value_cache_head_stride = kHead * block_size;
-  p.scale = 1;
-  p.element = element;
-  p.cache = cache;
   CHECK_OK(PagedAttentionWith(unit.functions, p, nullptr, SerialFor), unit.name);
   const auto widen = element == ElementType::kFloat16 ? &Float16ToFloat : &BFloat16ToFloat;
   for (int64_t i = 0; i < seqs * group * kHead; ++i) {
@@ -271,7 +283,14 @@ void CheckEveryCode(ElementType element, CacheType cache, int64_t block_size, in
                  : cache == CacheType::kFp8E5M2 ? Fp8E5M2ToFloat(static_cast<uint8_t>(code))
                                                 : widen(static_cast<uint16_t>(code));
     if (!keeps_subnormals && std::fabs(want) < 0x1p-126f) want = 0;
-    const float got = widen(out[static_cast<size_t>(i)]);
+    float got = 0;
+    if (element == ElementType::kFloat32) {
+      memcpy(&got, out.data() + i * 4, 4);
+    } else {
+      uint16_t bits = 0;
+      memcpy(&bits, out.data() + i * 2, 2);
+      got = widen(bits);
+    }
     const bool same = want != want ? got != got : got == want;
     CHECK_THAT(same, unit.name << " block " << block_size << " group " << group << " code " << code
                                << " is " << got << ", want " << want);
@@ -281,7 +300,8 @@ void CheckEveryCode(ElementType element, CacheType cache, int64_t block_size, in
 void TestEveryCode() {
   for (const int64_t block_size : kBlockSizes) {
     for (const CacheType cache : kCaches) {
-      for (const ElementType element : {ElementType::kFloat16, ElementType::kBFloat16}) {
+      for (const ElementType element : kElements) {
+        if (cache == CacheType::kAuto && element == ElementType::kFloat32) continue;  // no code
         for (const int64_t group : {1, 9}) {
           for (const Unit& unit : Units()) {
             CheckEveryCode(element, cache, block_size, group, unit);
@@ -301,25 +321,13 @@ void TestInfiniteKey() {
   const std::vector<uint16_t> query(kGroup * kHead, 0x3C01);                // 1 + 2^-10 in float16
   std::vector<uint16_t> out(query.size());
   const int32_t block = 0, length = 2;
-  const float one = 1;
-  PagedAttentionParams p{};
+  PagedAttentionParams p =
+      ParamsOf(ElementType::kFloat16, CacheType::kFp8E5M2, 1, kGroup, kHead, kBlock);
   p.out = out.data();
-  p.query = query.data();
   p.key_cache = keys.data();
   p.value_cache = values.data();
-  p.k_scale = p.v_scale = &one;
   p.block_tables = &block;
   p.seq_lens = &length;
-  p.num_seqs = p.num_blocks = p.num_kv_heads = p.max_blocks_per_seq = p.block_tables_stride = 1;
-  p.num_heads = kGroup;
-  p.head_size = p.out_head_stride = p.query_head_stride = kHead;
-  p.out_seq_stride = p.query_seq_stride = kGroup * kHead;
-  p.block_size = p.max_seq_len = kBlock;
-  p.key_cache_block_stride = p.key_cache_head_stride = p.value_cache_block_stride =
-      p.value_cache_head_stride = kHead * kBlock;
-  p.scale = 1;
-  p.element = ElementType::kFloat16;
-  p.cache = CacheType::kFp8E5M2;
   for (const uint16_t first : {0x3C01, 0x3C00}) {  // with and without a second part
     std::vector<uint16_t> queries = query;
     for (size_t head = 0; head < kGroup; ++head) queries[head * kHead] = first;
