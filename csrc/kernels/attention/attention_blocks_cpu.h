@@ -1,4 +1,4 @@
-// Where the blocks of a pass lie, and what tokens they hold.
+// Where the queries and the blocks of a pass lie, and what tokens the blocks hold.
 #ifndef STABLEKV_CSRC_KERNELS_ATTENTION_ATTENTION_BLOCKS_CPU_H_
 #define STABLEKV_CSRC_KERNELS_ATTENTION_ATTENTION_BLOCKS_CPU_H_
 
@@ -23,6 +23,12 @@ struct AttentionBlocks {
     const PagedAttentionParams& params = plan.params;
     Find(plan.cache_bytes, blocks, params.value_cache, params.value_cache_block_stride,
          params.value_cache_head_stride, found);
+  }
+
+  static const uint8_t* FindQuery(const AttentionPlan& plan, int64_t seq, int64_t head) {
+    const PagedAttentionParams& params = plan.params;
+    return static_cast<const uint8_t*>(params.query) +
+           (seq * params.query_seq_stride + head * params.query_head_stride) * plan.element_bytes;
   }
 
   // Of each token its distance from the newest one, which is 0; negative before. Returns the end.

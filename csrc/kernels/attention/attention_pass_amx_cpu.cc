@@ -76,10 +76,7 @@ class Pass {
         for (int64_t pair = 0; pair < pairs; ++pair) first[pair * 16] = second[pair * 16] = 0;
         continue;
       }
-      const uint8_t* const from =
-          static_cast<const uint8_t*>(params_.query) +
-          (seq * params_.query_seq_stride + (head + column) * params_.query_head_stride) *
-              plan_.element_bytes;
+      const uint8_t* const from = Blocks::FindQuery(plan_, seq, head + column);
       if (plan_.element_format == VecFormat::kBFloat16) {
         for (int64_t pair = 0; pair < pairs; ++pair) {
           uint32_t both;

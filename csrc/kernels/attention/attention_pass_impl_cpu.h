@@ -56,10 +56,7 @@ class AttentionPassImpl {
     using Keys = AttentionKeys<Vec, kFormat>;
     alignas(64) float query[kMaxHeadSize];
     for (int64_t h = 0; h < heads_; ++h) {
-      const uint8_t* const from =
-          static_cast<const uint8_t*>(params_.query) +
-          (seq * params_.query_seq_stride + (head + h) * params_.query_head_stride) *
-              plan_.element_bytes;
+      const uint8_t* const from = Blocks::FindQuery(plan_, seq, head + h);
       for (int64_t d = 0; d < params_.head_size; d += 8) {
         Widen8(plan_.element_format, from + d * plan_.element_bytes, query + d);
       }

@@ -221,8 +221,8 @@ void TestNanGoesThrough() {
   }
 }
 
-// Of dense tensors with one kv head, scales of 1, and a block for each sequence; the caller sets the
-// pointers.
+// Of dense tensors with one kv head, scales of 1, and a block for each sequence; the caller sets
+// the pointers.
 PagedAttentionParams ParamsOf(ElementType element, CacheType cache, int64_t seqs, int64_t group,
                               int64_t head_size, int64_t block_size) {
   static const float one = 1;

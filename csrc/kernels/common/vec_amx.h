@@ -29,16 +29,11 @@ struct Vec : avx512::Zmm<514> {
   // Widens 64 fp8 codes. Every one is exact.
   template <VecFormat kFormat>
   static void WidenCodes(const uint8_t* from, uint8_t* to) {
-    constexpr const avx512_vbmi::Fp8Table& kTable = avx512_vbmi::kFp8Table<kFormat>;
     // What unpacking brings to one vector: the lower halves of 16-byte lanes.
     const __m512i order = _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7);
     const __m512i codes = _mm512_permutexvar_epi64(order, _mm512_loadu_si512(from));
-    const __m512i low = _mm512_permutex2var_epi8(_mm512_load_si512(kTable.low), codes,
-                                                 _mm512_load_si512(kTable.low + 64));
-    __m512i high = _mm512_permutex2var_epi8(_mm512_load_si512(kTable.high), codes,
-                                            _mm512_load_si512(kTable.high + 64));
-    // high | (codes & 0x80)
-    high = _mm512_ternarylogic_epi32(high, codes, _mm512_set1_epi8(-0x80), 0xF8);
+    __m512i low, high;
+    avx512_vbmi::Fp8Lookup<514>::Bytes<kFormat>(codes, &low, &high);
     _mm512_storeu_si512(to, _mm512_unpacklo_epi8(low, high));
     _mm512_storeu_si512(to + 64, _mm512_unpackhi_epi8(low, high));
   }

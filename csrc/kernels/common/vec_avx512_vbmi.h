@@ -32,6 +32,21 @@ constexpr Fp8Table MakeFp8Table() {
 template <VecFormat kFormat>
 inline constexpr Fp8Table kFp8Table = MakeFp8Table<kFormat>();
 
+// Looks both bytes of 64 codes' bfloat16 up. `kUnit` as Zmm's.
+template <int kUnit>
+struct Fp8Lookup {
+  template <VecFormat kFormat>
+  static void Bytes(__m512i codes, __m512i* low, __m512i* high) {
+    constexpr const Fp8Table& kTable = kFp8Table<kFormat>;
+    *low = _mm512_permutex2var_epi8(_mm512_load_si512(kTable.low), codes,
+                                    _mm512_load_si512(kTable.low + 64));
+    const __m512i magnitude = _mm512_permutex2var_epi8(_mm512_load_si512(kTable.high), codes,
+                                                       _mm512_load_si512(kTable.high + 64));
+    // magnitude | (codes & 0x80)
+    *high = _mm512_ternarylogic_epi32(magnitude, codes, _mm512_set1_epi8(-0x80), 0xF8);
+  }
+};
+
 struct Vec : avx512::Zmm<513> {
   using Base = avx512::Zmm<513>;
 
@@ -45,14 +60,9 @@ struct Vec : avx512::Zmm<513> {
     if constexpr (BytesOf(kFormat) > 1) {
       Base::LoadParts<kFormat>(from, parts);
     } else {
-      constexpr const Fp8Table& kTable = kFp8Table<kFormat>;
       const __m512i codes = _mm512_shuffle_epi8(_mm512_loadu_si512(from), Order());
-      const __m512i low = _mm512_permutex2var_epi8(_mm512_load_si512(kTable.low), codes,
-                                                   _mm512_load_si512(kTable.low + 64));
-      __m512i high = _mm512_permutex2var_epi8(_mm512_load_si512(kTable.high), codes,
-                                              _mm512_load_si512(kTable.high + 64));
-      // high | (codes & 0x80)
-      high = _mm512_ternarylogic_epi32(high, codes, _mm512_set1_epi8(-0x80), 0xF8);
+      __m512i low, high;
+      Fp8Lookup<513>::Bytes<kFormat>(codes, &low, &high);
       const __m512i first = _mm512_unpacklo_epi8(low, high);
       const __m512i second = _mm512_unpackhi_epi8(low, high);
       const __m512i upper = _mm512_set1_epi32(-0x10000);
