@@ -37,18 +37,20 @@ struct MmaShape {
   static constexpr uint64_t kAllAttended = ~uint64_t{0} >> (64 - kStepTokens);
 
   static constexpr int kTileBytes = kStepTokens * kHeadSize * kElementBytes;
-  static constexpr int kWarps = kTileBytes <= 8192 ? 4 : 2;
+  // Of small tiles more warps are needed for as much to be on its way: a step's cost is a latency.
+  static constexpr int kWarps = kTileBytes <= 2048 ? 8 : kTileBytes <= 8192 ? 4 : 2;
   static constexpr int kThreads = 32 * kWarps;
 
   // Two CTAs fit on a multiprocessor, so that one loads while the other starts or ends.
   static constexpr int kResidentCtas = 2;
-  static constexpr int kRingBytes = 96 * 1024;
+  static constexpr int kRingBytes = 96 * 1024;  // of all warps
   static constexpr int kFittingTiles = kRingBytes / (kWarps * kTileBytes);
   static constexpr int kTiles = kFittingTiles < 8 ? kFittingTiles : 8;
   static_assert(kTiles >= 3);
-  // A short ring has 16 KiB, and two tiles at least.
-  static constexpr int kFewTiles = kTileBytes <= 8192 ? 16384 / kTileBytes : 2;
+  static constexpr int kShortRingBytes = 64 * 1024;
+  static constexpr int kFewTiles = kShortRingBytes / (kWarps * kTileBytes);
   static constexpr int kShortTiles = kFewTiles < kTiles ? kFewTiles : kTiles;
+  static_assert(kShortTiles >= 2);
 
   // A warp's sums, in the place of its ring: rows are padded so that a warp's stores fall on all
   // banks.
