@@ -12,8 +12,12 @@ from stablekv.bench.decode import PEER_SLACK, DecodeData, check_rows
 from stablekv.bench.work import Work
 
 _WORKSPACE_BYTES = 384 << 20
-# Its kernels for one head of a group each, and for a group on tensor cores.
-_KERNELS = {"flashinfer-cc": False, "flashinfer-tc": True}
+# Its kernels for one head of a group each, those for a group on tensor cores, and cuDNN's.
+_KERNELS = {
+    "flashinfer-cc": {"use_tensor_cores": False},
+    "flashinfer-tc": {"use_tensor_cores": True, "backend": "fa2"},
+    "flashinfer-cudnn": {"use_tensor_cores": True, "backend": "cudnn"},
+}
 _HEAD_SIZES = (64, 128, 256)
 
 
@@ -28,21 +32,28 @@ def flashinfer_peers(data: DecodeData) -> dict[str, Callable[[], Work]]:
     ):
         return {}
     return {
-        name: (lambda tensor_cores=tensor_cores: flashinfer_work(data, tensor_cores))
-        for name, tensor_cores in _KERNELS.items()
+        name: (lambda kernel=kernel: flashinfer_work(data, **kernel))
+        for name, kernel in _KERNELS.items()
+        if kernel.get("backend") != "cudnn" or _cudnn_covers(data)
     }
 
 
-def flashinfer_work(data: DecodeData, tensor_cores: bool) -> Work:
+def _cudnn_covers(data: DecodeData) -> bool:
+    return importlib.util.find_spec("cudnn") is not None and data.case.kv_cache_dtype == "auto"
+
+
+def flashinfer_work(data: DecodeData, use_tensor_cores: bool, backend: str = "auto") -> Work:
     """Its plan is made once, outside of what is timed, as a server makes it once a step."""
     import flashinfer
 
     case, device = data.case, data.query.device
     workspace = torch.empty(_WORKSPACE_BYTES, dtype=torch.uint8, device=device)
     wrapper = flashinfer.BatchDecodeWithPagedKVCacheWrapper(
-        workspace, "NHD", use_tensor_cores=tensor_cores
+        workspace, "NHD", use_tensor_cores=use_tensor_cores, backend=backend
     )
     begins, pages, last = page_lists(data)
+    # Its choice of a kernel may depend on whether it is given them.
+    tables = {"block_tables": data.block_tables} if backend == "cudnn" else {}
     kv_dtype = layouts.FP8_FORMATS.get(case.kv_cache_dtype, case.dtype)
     wrapper.plan(
         begins,
@@ -54,6 +65,7 @@ def flashinfer_work(data: DecodeData, tensor_cores: bool) -> Work:
         case.block_size,
         q_data_type=case.dtype,
         kv_data_type=kv_dtype,
+        **tables,
     )
     k_scale, v_scale = (scale.item() for scale in (data.k_scale, data.v_scale))
     layers = [tokens_first(data, layer) for layer in range(len(data.caches))]
