@@ -143,7 +143,8 @@ class Run {
     const int64_t partitions = (max_len_ + kPartitionSize - 1) / kPartitionSize;
     const int64_t rows = shape.batch * shape.num_heads * partitions;
     scratch_ = {Allocate<float>(rows), Allocate<float>(rows),
-                Allocate<uint16_t>(rows * shape.head_size)};
+                Allocate<uint16_t>(rows * shape.head_size), partitions, shape.element};
+    v1_scratch_ = Allocate<uint8_t>(rows * (shape.head_size + 2) * 4);
     lengths_device_ = Allocate<int32_t>(shape.batch);
     Must(cudaMemcpy(lengths_device_, lengths_.data(), 4 * shape.batch, cudaMemcpyHostToDevice),
          "lengths");
@@ -157,8 +158,8 @@ class Run {
     for (void* memory :
          {static_cast<void*>(query_), static_cast<void*>(out_),
           static_cast<void*>(scratch_.exp_sums), static_cast<void*>(scratch_.max_logits),
-          scratch_.tmp_out, static_cast<void*>(lengths_device_), static_cast<void*>(scales_),
-          static_cast<void*>(tables_)}) {
+          scratch_.tmp_out, static_cast<void*>(v1_scratch_), static_cast<void*>(lengths_device_),
+          static_cast<void*>(scales_), static_cast<void*>(tables_)}) {
       cudaFree(memory);
     }
   }
@@ -193,6 +194,10 @@ class Run {
     return p;
   }
   const PagedAttentionScratch& scratch() const { return scratch_; }
+  // For v1, the same to every call: they follow each other.
+  ScratchMemory memory() const {
+    return {[](int64_t, void* bytes) { return bytes; }, v1_scratch_};
+  }
   int64_t kv_bytes() const { return kv_bytes_; }
   int64_t copies() const { return copies_; }
   int64_t max_len() const { return max_len_; }
@@ -268,6 +273,7 @@ class Run {
   uint16_t* query_ = nullptr;
   uint16_t* out_ = nullptr;
   PagedAttentionScratch scratch_ = {};
+  uint8_t* v1_scratch_ = nullptr;
   int32_t* lengths_device_ = nullptr;
   float* scales_ = nullptr;
   int32_t* tables_ = nullptr;
@@ -346,7 +352,7 @@ double HostMicroseconds(const Run& run, bool v2) {
     const auto begin = std::chrono::steady_clock::now();
     for (int i = 0; i < 20; ++i) {
       MustBeOk(v2 ? PagedAttentionV2Cuda(run.Params(0), run.scratch(), nullptr)
-                  : PagedAttentionV1Cuda(run.Params(0), nullptr));
+                  : PagedAttentionV1Cuda(run.Params(0), run.memory(), nullptr));
     }
     const auto end = std::chrono::steady_clock::now();
     times.push_back(std::chrono::duration<double, std::micro>(end - begin).count() / 20);
@@ -387,19 +393,23 @@ void Bench(const Shape& shape, uint8_t* pool, bool sweep) {
   const PagedAttentionParams p = run.Params(0);
   const bool mma = MmaCovers(p, device);
   const double v1 = Time(run, name, [&](const PagedAttentionParams& params, cudaStream_t stream) {
-    return PagedAttentionV1Cuda(params, stream);
+    return PagedAttentionV1Cuda(params, run.memory(), stream);
   });
+  const double alone =
+      Time(run, name, [&](const PagedAttentionParams& params, cudaStream_t stream) {
+        return PagedAttentionV1Cuda(params, {}, stream);
+      });
   const double v2 = Time(run, name, [&](const PagedAttentionParams& params, cudaStream_t stream) {
     return PagedAttentionV2Cuda(params, run.scratch(), stream);
   });
   const double best = std::fmin(v1, v2);
   std::printf(
-      "%-36s %8.1f MiB  read %7.1f  gather %7.1f  T %7.1f  v1 %7.1f (%s)  v2 %7.1f (%s)  best "
+      "%-36s %8.1f MiB  read %7.1f  gather %7.1f  T %7.1f  v1 %7.1f (%s; without scratch %7.1f)  "
+      "v2 %7.1f  best "
       "%5.0f GB/s %3.0f%% "
       "of read  %s  host v1 %.1f v2 %.1f\n",
       name, static_cast<double>(run.kv_bytes()) / (1 << 20), read, gather, target, v1,
-      mma ? PlanText(MmaPlanFor(p, nullptr, device)).c_str() : "general", v2,
-      mma ? PlanText(MmaPlanFor(p, &run.scratch(), device)).c_str() : "general",
+      mma ? PlanText(MmaPlanFor(p, /*has_scratch=*/true, device)).c_str() : "general", alone, v2,
       static_cast<double>(run.kv_bytes()) / best * 1e-3, 100 * read / best,
       best <= target ? "ok" : "OVER", HostMicroseconds(run, false), HostMicroseconds(run, true));
   if (sweep && mma) Sweep(run, device);

@@ -2,6 +2,7 @@
 
 #include "csrc/kernels/attention/paged_attention_check_cpu.h"
 #include "csrc/libtorch_stable/checked_mode.h"
+#include "csrc/libtorch_stable/device_scratch.h"
 #include "csrc/libtorch_stable/launch.h"
 #include "csrc/libtorch_stable/ops.h"
 #include "csrc/libtorch_stable/tensor_arg.h"
@@ -79,7 +80,8 @@ void PagedAttentionV1(const Tensor& out, const Tensor& query, const Tensor& key_
       [&](ParallelFor parallel_for) { return PagedAttentionV1Cpu(params, parallel_for); },
       [&](auto stream) {
         STABLEKV_RETURN_IF_ERROR(CheckTables(params, stream));
-        return PagedAttentionV1Cuda(params, stream);
+        DeviceScratch scratch(args.query.device.index);
+        return PagedAttentionV1Cuda(params, scratch.memory(), stream);
       });
 }
 

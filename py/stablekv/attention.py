@@ -7,14 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from stablekv import _library, layouts
-
-# paged_attention takes v1 for lengths up to this, where a head's logits are small, ...
-_V1_MAX_SEQ_LEN = 8192
-# ... and where there are more rows than this to fill the device without partitions.
-_V1_ROWS = 512
-# What the operators take: lengths are int32.
-_MOST_SEQ_LEN = 2**31 - 1
+from stablekv import _library
 
 
 class BlockSparse(NamedTuple):
@@ -61,6 +54,10 @@ def paged_attention_v1(
     where k[t] and v[t] are at block block_tables[s, t // block_size], offset t % block_size, and
     are multiplied by their scale in an fp8 cache. Arithmetic is float32. A sequence of no tokens
     gives zeros. Neither cache elements past L nor table entries past its last block matter.
+
+    On CUDA few long sequences are split, for more of the device to work on them. The scratch for
+    that, float32 and at most a few MB for sequences of up to 16384 tokens, is torch's memory for
+    the time of the call; where there is none the operator does without.
 
     The block-sparse pattern is active when blocksparse_vert_stride > 1. With B =
     blocksparse_block_size, step = blocksparse_head_sliding_step, the first token t0 of a cache
@@ -151,10 +148,10 @@ def paged_attention_v2(
     blocksparse_block_size: int = 64,
     blocksparse_head_sliding_step: int = 0,
 ) -> None:
-    """As paged_attention_v1, in partitions of 512 tokens that are computed side by side.
+    """As paged_attention_v1, with scratch that the caller brings.
 
-    Better than v1 for few long sequences. With P = ceil(max_seq_len / 512) partitions
-    (layouts.num_partitions) the caller brings scratch, whose content afterwards means nothing:
+    For those who have it: v1 is as fast, and rounds once. With P = ceil(max_seq_len / 512)
+    partitions (layouts.num_partitions); what the scratch holds afterwards means nothing:
 
     Args:
         out: as for v1, which has all arguments that are not listed here.
@@ -210,11 +207,9 @@ def paged_attention(
     block_sparse: BlockSparse = DENSE,
     out: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Paged attention by whichever of v1 and v2 suits, with scratch and output allocated here.
+    """paged_attention_v1 with sizes read from the tensors, and with the output allocated here.
 
-    v1 is taken when max_seq_len <= 8192 and either one partition of 512 tokens holds a sequence or
-    there are more than 512 rows (num_seqs * num_heads) to work on; v2 otherwise. That is the rule
-    by which vLLM chose. Nothing is read back from the device.
+    Nothing is read back from the device.
 
     Under torch.compile keep max_seq_len constant (and with it the width of the table when it is
     None): the operators' schemas have it an int, so that each value is compiled for anew.
@@ -244,7 +239,8 @@ def paged_attention(
         max_seq_len = block_tables.shape[1] * block_size
     if out is None:
         out = query.new_empty((num_seqs, num_heads, head_size))
-    arguments = (
+    _library.paged_attention_v1(
+        out,
         query,
         key_cache,
         value_cache,
@@ -264,14 +260,6 @@ def paged_attention(
         block_sparse.block_size,
         block_sparse.head_sliding_step,
     )
-    partitions = layouts.num_partitions(max_seq_len)
-    few = max_seq_len <= _V1_MAX_SEQ_LEN and (partitions <= 1 or num_seqs * num_heads > _V1_ROWS)
-    if few or max_seq_len > _MOST_SEQ_LEN:  # too many, for which nothing shall be allocated
-        _library.paged_attention_v1(out, *arguments)
-    else:
-        sums = query.new_empty((num_seqs, num_heads, partitions), dtype=torch.float32)
-        partial = query.new_empty((num_seqs, num_heads, partitions, head_size))
-        _library.paged_attention_v2(out, sums, torch.empty_like(sums), partial, *arguments)
     return out
 
 

@@ -249,36 +249,14 @@ def test_v1_and_v2_agree(dtype, device):
 
 
 @each_device
-@pytest.mark.parametrize(
-    "lengths, heads, chosen",
-    [
-        ((512, 3), 2, "v1"),  # one partition
-        ((513, 3), 2, "v2"),
-        ((600,) * 9, 64, "v1"),  # 576 rows
-        ((600,) * 8, 64, "v2"),
-        ((8192,) + (1,) * 8, 64, "v1"),
-        ((8193,) + (1,) * 8, 64, "v2"),
-    ],
-)
-def test_paged_attention_chooses_a_version(monkeypatch, lengths, heads, chosen, device):
+@pytest.mark.parametrize("lengths, heads", [((512, 3), 2), ((600,) * 9, 64), ((8193, 1), 8)])
+def test_paged_attention_is_v1(lengths, heads, device):
     case = AttentionCase(
         seq_lens=lengths, num_heads=heads, num_kv_heads=1, head_size=32, dtype=torch.float16
     )
-    calls = []
-    library = stablekv.attention._library
-    for version in ("v1", "v2"):
-        name = f"paged_attention_{version}"
-        operator = getattr(library, name)
-        monkeypatch.setattr(
-            library,
-            name,
-            lambda *values, version=version, run=operator: (calls.append(version), run(*values)),
-        )
     arguments = attention.arguments_of(case, device)
     out = _convenient(arguments, max_seq_len=arguments["max_seq_len"])
-    assert calls == [chosen]
-    monkeypatch.undo()
-    assert torch.equal(out, attention.check(chosen, arguments))
+    assert torch.equal(out, attention.check("v1", arguments))
 
 
 @each_device

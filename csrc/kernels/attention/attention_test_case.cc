@@ -142,7 +142,7 @@ PagedAttentionScratch AttentionCase::scratch() {
   max_logits_ = exp_sums_;
   tmp_out_.assign(Bytes(rows * params_.head_size * SizeOf(shape_.element)) + kCanaryBytes, kCanary);
   return {reinterpret_cast<float*>(exp_sums_.data()), reinterpret_cast<float*>(max_logits_.data()),
-          tmp_out_.data()};
+          tmp_out_.data(), partitions, shape_.element};
 }
 
 void AttentionCase::CheckScratchBounds(const char* what) const {

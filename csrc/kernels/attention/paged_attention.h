@@ -6,6 +6,7 @@
 
 #include "csrc/kernels/common/cuda_stream.h"
 #include "csrc/kernels/common/parallel.h"
+#include "csrc/kernels/common/scratch_memory.h"
 #include "csrc/kernels/common/status.h"
 #include "csrc/kernels/common/types.h"
 
@@ -69,12 +70,14 @@ struct PagedAttentionParams {
   CacheType cache;  // x = 16 / SizeOf(cache, element)
 };
 
-// Scratch of v2, P = ceil(max_seq_len / kPartitionSize) partitions a sequence. Content after a call
-// is not an interface.
+// Scratch for results of partitions, P a sequence: for v2 P = ceil(max_seq_len / kPartitionSize),
+// and tmp_out is of the output's element. Content after a call is not an interface.
 struct PagedAttentionScratch {
-  float* exp_sums;    // [num_seqs, num_heads, P]
-  float* max_logits;  // [num_seqs, num_heads, P]
-  void* tmp_out;      // [num_seqs, num_heads, P, head_size], `element`
+  float* exp_sums;         // [num_seqs, num_heads, P]
+  float* max_logits;       // [num_seqs, num_heads, P]
+  void* tmp_out;           // [num_seqs, num_heads, P, head_size], `tmp_element`
+  int64_t num_partitions;  // P
+  ElementType tmp_element;
 };
 
 inline constexpr int64_t kHeadSizes[] = {32, 64, 80, 96, 112, 120, 128, 192, 256};
@@ -88,7 +91,9 @@ Status PagedAttentionV2Cpu(const PagedAttentionParams& params, const PagedAttent
 
 // Asynchronous on `stream`. Lengths are clamped to [0, max_seq_len] and blocks outside the cache
 // are treated as not attended to: they cannot be reported from here, and are never dereferenced.
-Status PagedAttentionV1Cuda(const PagedAttentionParams& params, CudaStream stream);
+// Where splitting sequences is worth it v1 asks for scratch, and does without if there is none.
+Status PagedAttentionV1Cuda(const PagedAttentionParams& params, const ScratchMemory& memory,
+                            CudaStream stream);
 Status PagedAttentionV2Cuda(const PagedAttentionParams& params,
                             const PagedAttentionScratch& scratch, CudaStream stream);
 

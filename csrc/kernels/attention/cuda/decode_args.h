@@ -13,8 +13,8 @@ namespace stablekv {
 // read the same keys and values are neighbours.
 struct DecodeArgs {
   PagedAttentionParams params;
-  PagedAttentionScratch scratch;  // v2 alone
-  bool partitioned;               // v2: results go to the scratch, not to params.out
+  PagedAttentionScratch scratch;  // if partitioned
+  bool partitioned;               // results go to the scratch, not to params.out
   int64_t num_partitions;         // of a sequence; 1 unless partitioned
   int64_t partition_size;         // tokens
   int64_t num_work_items;

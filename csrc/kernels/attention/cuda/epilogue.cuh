@@ -65,7 +65,8 @@ __device__ void WriteTile(const DecodeArgs& args, const WorkItem& item, float va
     }
     const int64_t index =
         (item.sequence * params.num_heads + head) * args.num_partitions + item.partition;
-    StoreElement(params.element, args.scratch.tmp_out, index * Shape::kHeadSize + row, value);
+    StoreElement(args.scratch.tmp_element, args.scratch.tmp_out, index * Shape::kHeadSize + row,
+                 value);
     if (row == 0) {
       args.scratch.max_logits[index] = max;
       args.scratch.exp_sums[index] = sum;

@@ -12,6 +12,9 @@
 namespace stablekv {
 namespace {
 
+// Rows of the output that leave the device idle unless their tokens are shared out.
+constexpr int64_t kFewRows = 512;
+
 constexpr int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Whether loads of `bytes` bytes are aligned wherever they fall in a cache.
@@ -77,15 +80,54 @@ Status LaunchGeneral(DecodeArgs args, CudaStream stream) {
   return LaunchForCache(args, stream);
 }
 
+Status LaunchPartitioned(const PagedAttentionParams& params, const PagedAttentionScratch& scratch,
+                         CudaStream stream) {
+  DecodeArgs args = {};
+  args.params = params;
+  args.scratch = scratch;
+  args.partitioned = true;
+  args.num_partitions = scratch.num_partitions;
+  args.partition_size = kPartitionSize;
+  if (args.num_partitions > 0) STABLEKV_RETURN_IF_ERROR(LaunchGeneral(args, stream));
+  return LaunchReduce({params, scratch, kPartitionSize, /*singles_are_done=*/false}, stream);
+}
+
+// Scratch for v1, which rounds once: results of partitions are float32. False if there is no
+// memory.
+bool GetScratch(const PagedAttentionParams& params, int64_t partitions, const ScratchMemory& memory,
+                PagedAttentionScratch* scratch) {
+  const int64_t rows = params.num_seqs * params.num_heads * partitions;
+  const int64_t floats = static_cast<int64_t>(sizeof(float));
+  void* const bytes = memory.Allocate(rows * (params.head_size + 2) * floats);
+  if (bytes == nullptr) return false;
+  auto* const tmp_out = static_cast<float*>(bytes);
+  float* const exp_sums = tmp_out + rows * params.head_size;
+  *scratch = {exp_sums, exp_sums + rows, tmp_out, partitions, ElementType::kFloat32};
+  return true;
+}
+
 }  // namespace
 
-Status PagedAttentionV1Cuda(const PagedAttentionParams& params, CudaStream stream) {
+Status PagedAttentionV1Cuda(const PagedAttentionParams& params, const ScratchMemory& memory,
+                            CudaStream stream) {
   if (params.num_seqs == 0 || params.num_heads == 0) return Status();
   STABLEKV_RETURN_IF_ERROR(CheckBlockSize(params));
   MmaDevice device;
   STABLEKV_RETURN_IF_ERROR(MmaDevice::OfCurrent(&device));
+  PagedAttentionScratch scratch;
   if (MmaCovers(params, device)) {
-    return LaunchMmaAttention(params, nullptr, MmaPlanFor(params, nullptr, device), stream);
+    const SplitPlan plan = MmaPlanFor(params, /*has_scratch=*/true, device);
+    if (plan.num_splits == 1) return LaunchMmaAttention(params, nullptr, plan, stream);
+    if (GetScratch(params, plan.num_splits, memory, &scratch)) {
+      return LaunchMmaAttention(params, &scratch, plan, stream);
+    }
+    return LaunchMmaAttention(params, nullptr, MmaPlanFor(params, /*has_scratch=*/false, device),
+                              stream);
+  }
+  const int64_t partitions = CeilDivide(params.max_seq_len, kPartitionSize);
+  if (partitions > 1 && params.num_seqs * params.num_heads <= kFewRows &&
+      GetScratch(params, partitions, memory, &scratch)) {
+    return LaunchPartitioned(params, scratch, stream);
   }
   DecodeArgs args = {};
   args.params = params;
@@ -101,17 +143,10 @@ Status PagedAttentionV2Cuda(const PagedAttentionParams& params,
   MmaDevice device;
   STABLEKV_RETURN_IF_ERROR(MmaDevice::OfCurrent(&device));
   if (MmaCovers(params, device)) {
-    return LaunchMmaAttention(params, &scratch, MmaPlanFor(params, &scratch, device), stream);
+    return LaunchMmaAttention(params, &scratch, MmaPlanFor(params, /*has_scratch=*/true, device),
+                              stream);
   }
-  DecodeArgs args = {};
-  args.params = params;
-  args.scratch = scratch;
-  args.partitioned = true;
-  args.num_partitions = CeilDivide(params.max_seq_len, kPartitionSize);
-  args.partition_size = kPartitionSize;
-  if (args.num_partitions > 0) STABLEKV_RETURN_IF_ERROR(LaunchGeneral(args, stream));
-  return LaunchReduce(
-      {params, scratch, args.num_partitions, kPartitionSize, /*singles_are_done=*/false}, stream);
+  return LaunchPartitioned(params, scratch, stream);
 }
 
 }  // namespace stablekv

@@ -1,7 +1,10 @@
 // paged_attention_v1 and _v2 on CUDA against a naive loop in float64. `--quick` runs a short list,
 // for tools that slow a program down.
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -58,6 +61,41 @@ class DeviceInput {
   DeviceBytes query_, key_cache_, value_cache_, tables_, lengths_, slopes_, scales_;
 };
 
+enum class Version { kV1, kV1WithScratch, kV2 };
+
+constexpr Version kVersions[] = {Version::kV1, Version::kV1WithScratch, Version::kV2};
+
+std::string NameOf(Version version) {
+  return version == Version::kV1 ? "v1" : version == Version::kV2 ? "v2" : "v1 with scratch";
+}
+
+// Scratch for v1, full of NaN, and as many bytes behind it that are not its.
+class GuardedScratch {
+ public:
+  ScratchMemory memory() {
+    return {[](int64_t bytes, void* context) -> void* {
+              auto* const self = static_cast<GuardedScratch*>(context);
+              Expect(self->bytes_ == nullptr, "scratch is asked for once");
+              self->size_ = bytes;
+              self->bytes_.reset(new DeviceBytes(std::vector<uint8_t>(bytes + kGuard, 0xff)));
+              return self->bytes_->data();
+            },
+            this};
+  }
+
+  void Check(const std::string& name) const {
+    if (bytes_ == nullptr) return;
+    const std::vector<uint8_t> all = bytes_->Read();
+    Expect(std::all_of(all.begin() + size_, all.end(), [](uint8_t byte) { return byte == 0xff; }),
+           name + ": wrote past its scratch");
+  }
+
+ private:
+  static constexpr int64_t kGuard = 4096;
+  std::unique_ptr<DeviceBytes> bytes_;
+  int64_t size_ = 0;
+};
+
 Status RunV2(const DecodeCase& c, const PagedAttentionParams& params) {
   const int64_t partitions = (params.max_seq_len + kPartitionSize - 1) / kPartitionSize;
   const int64_t rows = params.num_seqs * params.num_heads * partitions;
@@ -67,26 +105,36 @@ Status RunV2(const DecodeCase& c, const PagedAttentionParams& params) {
   const DeviceBytes tmp_out(std::vector<uint8_t>(rows * params.head_size * bytes, 0xff),
                             c.misalign * bytes);
   const PagedAttentionScratch scratch = {exp_sums.As<float>(), max_logits.As<float>(),
-                                         tmp_out.data()};
+                                         tmp_out.data(), partitions, c.element};
   const Status status = PagedAttentionV2Cuda(params, scratch, nullptr);
   Must(cudaDeviceSynchronize(), "synchronisation");  // before the scratch goes
   return status;
 }
 
+// To its end.
+Status RunVersion(const DecodeCase& c, const PagedAttentionParams& params, Version version) {
+  if (version == Version::kV2) return RunV2(c, params);
+  GuardedScratch scratch;
+  const Status status = PagedAttentionV1Cuda(
+      params, version == Version::kV1 ? ScratchMemory{} : scratch.memory(), nullptr);
+  Must(cudaDeviceSynchronize(), "synchronisation");
+  scratch.Check(NameOf(version) + " " + c.Describe());
+  return status;
+}
+
 // Runs one version into an output full of NaN, and compares all of it, gaps too.
-void RunVersion(const DecodeCase& c, const DecodeInput& input, PagedAttentionParams params,
-                bool partitioned, const std::vector<std::vector<double>>& answers,
-                const std::vector<std::vector<double>>& magnitudes) {
-  const std::string name = std::string(partitioned ? "v2 " : "v1 ") + c.Describe();
+void CheckVersion(const DecodeCase& c, const DecodeInput& input, PagedAttentionParams params,
+                  Version version, const std::vector<std::vector<double>>& answers,
+                  const std::vector<std::vector<double>>& magnitudes) {
+  const std::string name = NameOf(version) + " " + c.Describe();
   const int64_t bytes = input.ElementBytes();
   const std::vector<uint8_t> untouched(params.num_seqs * params.out_seq_stride * bytes, 0xff);
   const DeviceBytes out(untouched, c.misalign * bytes);
   params.out = out.data();
-  const Status status = partitioned ? RunV2(c, params) : PagedAttentionV1Cuda(params, nullptr);
-  Must(cudaDeviceSynchronize(), name.c_str());
+  const Status status = RunVersion(c, params, version);
   Expect(status.ok(), name + ": " + status.message());
 
-  const Tolerance tolerance = ToleranceOf(c.element, partitioned);
+  const Tolerance tolerance = ToleranceOf(c.element, version == Version::kV2);
   std::vector<uint8_t> got = out.Read();
   for (int64_t s = 0; s < params.num_seqs; ++s) {
     for (int64_t h = 0; h < params.num_heads; ++h) {
@@ -117,8 +165,8 @@ void Run(const DecodeCase& c) {
   input.AllAnswers(&answers, &magnitudes);
   PagedAttentionParams params = input.params;
   device.SetPointers(&params);
-  for (const bool partitioned : {false, true}) {
-    RunVersion(c, input, params, partitioned, answers, magnitudes);
+  for (const Version version : kVersions) {
+    CheckVersion(c, input, params, version, answers, magnitudes);
   }
 }
 
@@ -272,12 +320,11 @@ std::vector<DecodeCase> Cases(bool quick) {
 
 // The bytes that a version gives, which must not depend on what ran when.
 std::vector<uint8_t> OutputOf(const DecodeCase& c, const DecodeInput& input,
-                              PagedAttentionParams params, bool partitioned) {
+                              PagedAttentionParams params, Version version) {
   const DeviceBytes out(
       std::vector<uint8_t>(params.num_seqs * params.out_seq_stride * input.ElementBytes(), 0xff));
   params.out = out.data();
-  const Status status = partitioned ? RunV2(c, params) : PagedAttentionV1Cuda(params, nullptr);
-  Must(cudaDeviceSynchronize(), "repeated run");
+  const Status status = RunVersion(c, params, version);
   Expect(status.ok(), "repeated run: " + status.message());
   return out.Read();
 }
@@ -303,10 +350,10 @@ int TestRepeats(bool quick) {
       const DeviceInput device(c, input);
       PagedAttentionParams params = input.params;
       device.SetPointers(&params);
-      for (const bool partitioned : {false, true}) {
-        const std::vector<uint8_t> first = OutputOf(c, input, params, partitioned);
+      for (const Version version : kVersions) {
+        const std::vector<uint8_t> first = OutputOf(c, input, params, version);
         for (int i = 0; i < (quick ? 2 : 20); ++i) {
-          Expect(OutputOf(c, input, params, partitioned) == first,
+          Expect(OutputOf(c, input, params, version) == first,
                  c.Describe() + ": another result the second time");
         }
         ++count;
@@ -362,9 +409,10 @@ int TestFarBlocks() {
   params.value_cache = value_cache.data();
   params.key_cache_block_stride = stride;
   params.value_cache_block_stride = stride;
-  RunVersion(c, input, params, false, answers, magnitudes);
-  RunVersion(c, input, params, true, answers, magnitudes);
-  return 2;
+  for (const Version version : kVersions) {
+    CheckVersion(c, input, params, version, answers, magnitudes);
+  }
+  return 3;
 }
 
 void ExpectError(const Status& status, const std::string& what) {
@@ -376,14 +424,14 @@ int TestErrors() {
   const DecodeInput input((DecodeCase()));
   PagedAttentionParams params = input.params;
   params.head_size = 48;
-  ExpectError(PagedAttentionV1Cuda(params, nullptr), "head_size 48");
+  ExpectError(PagedAttentionV1Cuda(params, {}, nullptr), "head_size 48");
   params = input.params;
   params.block_size = 64;
   ExpectError(PagedAttentionV2Cuda(params, {}, nullptr), "block_size 64");
   params = input.params;
   params.head_size = 120;
   params.cache = CacheType::kFp8E4M3;
-  ExpectError(PagedAttentionV1Cuda(params, nullptr), "head_size 120");
+  ExpectError(PagedAttentionV1Cuda(params, {}, nullptr), "head_size 120");
   return 3;
 }
 
@@ -398,5 +446,5 @@ int main(int argc, char** argv) {
   for (const t::DecodeCase& c : cases) t::Run(c);
   int others = t::TestAllSkipped() + t::TestErrors() + t::TestRepeats(quick);
   if (!quick) others += t::TestFarBlocks();
-  return t::Report("paged_attention_cuda_test", 2 * static_cast<int>(cases.size()) + others);
+  return t::Report("paged_attention_cuda_test", 3 * static_cast<int>(cases.size()) + others);
 }

@@ -1,4 +1,4 @@
-// The second kernel of paged_attention_v2: combines the splits of each head.
+// The second kernel, where sequences are split: combines the splits of each head.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -50,9 +50,8 @@ struct RunningOut {
 };
 
 // One CTA a head. Splits are added in order, so that the result does not depend on timing.
-template <typename Format>
+template <typename PartFormat, typename OutFormat>
 __global__ void __launch_bounds__(kThreads) ReduceKernel(const __grid_constant__ ReduceArgs args) {
-  using Bits = typename Format::Bits;
   const PagedAttentionParams& params = args.params;
   const int head_size = static_cast<int>(params.head_size);
   WaitForEarlierKernels();
@@ -66,10 +65,11 @@ __global__ void __launch_bounds__(kThreads) ReduceKernel(const __grid_constant__
     // Later rows have no tokens and were not written.
     const int64_t count = (length + args.split_tokens - 1) / args.split_tokens;
     if (args.singles_are_done && count <= 1) continue;
-    const float* max_logits = args.scratch.max_logits + item * args.num_partitions;
-    const float* exp_sums = args.scratch.exp_sums + item * args.num_partitions;
-    const Bits* parts =
-        static_cast<const Bits*>(args.scratch.tmp_out) + item * args.num_partitions * head_size;
+    const int64_t row = item * args.scratch.num_partitions;
+    const float* max_logits = args.scratch.max_logits + row;
+    const float* exp_sums = args.scratch.exp_sums + row;
+    const auto* parts =
+        static_cast<const typename PartFormat::Bits*>(args.scratch.tmp_out) + row * head_size;
 
     RunningOut running;
     for (int64_t first = 0; first < count; first += kBatch) {
@@ -85,34 +85,44 @@ __global__ void __launch_bounds__(kThreads) ReduceKernel(const __grid_constant__
 #pragma unroll
         for (int e = 0; e < kElementsPerThread; ++e) {
           const int element = e * kThreads + threadIdx.x;
-          batch_parts[i][e] =
-              element < head_size ? Decode<Format>(parts[(first + i) * head_size + element]) : 0.0f;
+          batch_parts[i][e] = element < head_size
+                                  ? Decode<PartFormat>(parts[(first + i) * head_size + element])
+                                  : 0.0f;
         }
       }
       running.Add(batch, batch_max, batch_sum, batch_parts);
     }
-    Bits* target = static_cast<Bits*>(params.out) + sequence * params.out_seq_stride +
-                   head * params.out_head_stride;
+    auto* target = static_cast<typename OutFormat::Bits*>(params.out) +
+                   sequence * params.out_seq_stride + head * params.out_head_stride;
 #pragma unroll
     for (int e = 0; e < kElementsPerThread; ++e) {
       const int element = e * kThreads + threadIdx.x;
       if (element < head_size) {
-        target[element] = Format::Encode(running.sum == 0.0f ? 0.0f : running.out[e] / running.sum);
+        target[element] =
+            OutFormat::Encode(running.sum == 0.0f ? 0.0f : running.out[e] / running.sum);
       }
     }
   }
 }
 
-template <ElementType kElement>
+template <typename PartFormat, typename OutFormat>
 Status Launch(const ReduceArgs& args, CudaStream stream) {
   static KernelLimits limits;
   LaunchConfig config;
   config.grid = GridFor(args.params.num_seqs * args.params.num_heads);
   config.block = dim3(kThreads);
   config.overlap_earlier = true;
-  return LaunchKernel<ReduceArgs>("paged_attention_v2_reduce",
-                                  ReduceKernel<ElementFormat<kElement>>, config, &limits, stream,
-                                  args);
+  return LaunchKernel<ReduceArgs>("paged_attention_reduce", ReduceKernel<PartFormat, OutFormat>,
+                                  config, &limits, stream, args);
+}
+
+// The results of partitions are float32, or rounded as the output is.
+template <typename OutFormat>
+Status LaunchForParts(const ReduceArgs& args, CudaStream stream) {
+  if (args.scratch.tmp_element == ElementType::kFloat32) {
+    return Launch<Float32Format, OutFormat>(args, stream);
+  }
+  return Launch<OutFormat, OutFormat>(args, stream);
 }
 
 }  // namespace
@@ -121,11 +131,11 @@ Status LaunchReduce(const ReduceArgs& args, CudaStream stream) {
   if (args.params.num_seqs == 0 || args.params.num_heads == 0) return Status();
   switch (args.params.element) {
     case ElementType::kFloat32:
-      return Launch<ElementType::kFloat32>(args, stream);
+      return LaunchForParts<Float32Format>(args, stream);
     case ElementType::kFloat16:
-      return Launch<ElementType::kFloat16>(args, stream);
+      return LaunchForParts<Float16Format>(args, stream);
     case ElementType::kBFloat16:
-      return Launch<ElementType::kBFloat16>(args, stream);
+      return LaunchForParts<BFloat16Format>(args, stream);
   }
   return Status::Error("paged attention on CUDA: unknown element type");
 }

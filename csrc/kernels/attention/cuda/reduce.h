@@ -1,4 +1,4 @@
-// The second kernel of paged_attention_v2.
+// The second kernel of paged attention, where sequences are split.
 #ifndef STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_REDUCE_H_
 #define STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_REDUCE_H_
 
@@ -8,13 +8,12 @@
 
 namespace stablekv {
 
-// What the reduction of v2 goes by.
+// What the reduction goes by.
 struct ReduceArgs {
   PagedAttentionParams params;
   PagedAttentionScratch scratch;
-  int64_t num_partitions;  // rows of a head in the scratch
-  int64_t split_tokens;    // row i is of the tokens from i * split_tokens on
-  bool singles_are_done;   // sequences of one split are in params.out already
+  int64_t split_tokens;   // row i is of the tokens from i * split_tokens on
+  bool singles_are_done;  // sequences of one split are in params.out already
 };
 
 // Combines the rows of the scratch into params.out.

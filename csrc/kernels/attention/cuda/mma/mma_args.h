@@ -16,11 +16,10 @@ struct MmaDecodeArgs {
   PagedAttentionParams params;
   PagedAttentionScratch scratch;  // not read when plan.num_splits is 1
   SplitPlan plan;
-  int64_t num_partitions;  // rows of a head in the scratch
-  int group_size;          // query heads of a kv head
-  int num_tiles;           // of a group
-  int heads_per_tile;      // of all tiles but the last
-  int block_shift;         // block_size == 1 << block_shift
+  int group_size;      // query heads of a kv head
+  int num_tiles;       // of a group
+  int heads_per_tile;  // of all tiles but the last
+  int block_shift;     // block_size == 1 << block_shift
 };
 
 // Columns of the tensor core's products, one for each query head of a tile.

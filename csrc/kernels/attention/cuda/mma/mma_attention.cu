@@ -71,7 +71,7 @@ bool MmaCovers(const PagedAttentionParams& params, const MmaDevice& device) {
          most_ctas <= std::numeric_limits<int32_t>::max();
 }
 
-SplitPlan MmaPlanFor(const PagedAttentionParams& params, const PagedAttentionScratch* scratch,
+SplitPlan MmaPlanFor(const PagedAttentionParams& params, bool has_scratch,
                      const MmaDevice& device) {
   SplitWork work = {};
   work.num_seqs = params.num_seqs;
@@ -79,7 +79,7 @@ SplitPlan MmaPlanFor(const PagedAttentionParams& params, const PagedAttentionScr
   work.max_seq_len = params.max_seq_len;
   work.bytes_per_token = 2 * params.head_size * SizeOf(params.cache, params.element);
   work.reads_once = TilesOf(params) == 1;
-  work.has_scratch = scratch != nullptr;
+  work.has_scratch = has_scratch;
   work.num_processors = device.processors;
   work.has_clusters = device.code_arch >= 90;
   return PlanSplits(work);
@@ -91,16 +91,13 @@ Status LaunchMmaAttention(const PagedAttentionParams& params, const PagedAttenti
   args.params = params;
   if (scratch != nullptr) args.scratch = *scratch;
   args.plan = plan;
-  args.num_partitions = CeilDivide(params.max_seq_len, kPartitionSize);
   args.group_size = static_cast<int>(params.num_heads / params.num_kv_heads);
   args.num_tiles = static_cast<int>(TilesOf(params));
   args.heads_per_tile = static_cast<int>(CeilDivide(args.group_size, args.num_tiles));
   while ((int64_t{1} << args.block_shift) < params.block_size) ++args.block_shift;
   STABLEKV_RETURN_IF_ERROR(LaunchForCache(args, stream));
   if (plan.num_splits == 1) return Status();
-  return LaunchReduce({params, *scratch, args.num_partitions, plan.split_tokens,
-                       /*singles_are_done=*/true},
-                      stream);
+  return LaunchReduce({params, *scratch, plan.split_tokens, /*singles_are_done=*/true}, stream);
 }
 
 }  // namespace stablekv

@@ -19,11 +19,10 @@ struct MmaDevice {
 // queries, caches whose blocks are aligned to 16 bytes, and attention to all tokens.
 bool MmaCovers(const PagedAttentionParams& params, const MmaDevice& device);
 
-// `scratch` is null for v1.
-SplitPlan MmaPlanFor(const PagedAttentionParams& params, const PagedAttentionScratch* scratch,
-                     const MmaDevice& device);
+SplitPlan MmaPlanFor(const PagedAttentionParams& params, bool has_scratch, const MmaDevice& device);
 
-// Launches the kernel, and the reduction if the plan has several splits. MmaCovers(params).
+// Launches the kernel, and the reduction if the plan has several splits: then there must be scratch
+// with a row for each. MmaCovers(params).
 Status LaunchMmaAttention(const PagedAttentionParams& params, const PagedAttentionScratch* scratch,
                           const SplitPlan& plan, CudaStream stream);
 

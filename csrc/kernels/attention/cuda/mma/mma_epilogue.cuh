@@ -84,11 +84,12 @@ __device__ __forceinline__ void WriteElements(const MmaDecodeArgs& args, const M
   }
   constexpr float kLn2 = 0.6931471805599453f;
   constexpr float kUnscaled = 1.0f / (1 << Shape::Traits::kWeightExponent);
-  const int64_t row = (item.sequence * params.num_heads + head) * args.num_partitions + item.split;
+  const int64_t row =
+      (item.sequence * params.num_heads + head) * args.scratch.num_partitions + item.split;
   const int64_t index = row * Shape::kHeadSize + element;
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    StoreElement(params.element, args.scratch.tmp_out, index + i, values[i]);
+    StoreElement(args.scratch.tmp_element, args.scratch.tmp_out, index + i, values[i]);
   }
   if (element == 0) {
     args.scratch.max_logits[row] = merged.max * kLn2;
