@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,7 @@
 namespace stablekv::bench {
 namespace {
 
-constexpr int64_t kRag = -1;  // 64 sequences of 256 to 16384 tokens
+constexpr int64_t kRag = -1;  // sequences of 256 to 16384 tokens
 
 struct Shape {
   std::string name;
@@ -51,6 +52,7 @@ std::vector<Shape> Shapes() {
         }
       }
       if (heads.kv != 32) shapes.push_back({heads.name, heads.query, heads.kv, 64, kRag, cache});
+      if (heads.kv == 1) shapes.push_back({heads.name, heads.query, heads.kv, 256, kRag, cache});
     }
   }
   // Other head sizes, block sizes and formats, at the same bytes.
@@ -330,7 +332,7 @@ void Sweep(const Run& run, const MmaDevice& device) {
   }
   std::sort(results.begin(), results.end());
   std::printf("    ");
-  for (size_t i = 0; i < std::min<size_t>(8, results.size()); ++i) {
+  for (size_t i = 0; i < std::min<size_t>(12, results.size()); ++i) {
     std::printf("%s %.1f | ", results[i].second.c_str(), results[i].first);
   }
   for (const auto& result : results) {

@@ -1,5 +1,6 @@
 #include <cuda_runtime_api.h>
 
+#include <atomic>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -24,6 +25,27 @@ bool BlocksAreAligned(const void* cache, int64_t block_stride, int64_t head_stri
 // Tiles of query heads of a kv head.
 int64_t TilesOf(const PagedAttentionParams& params) {
   return CeilDivide(params.num_heads / params.num_kv_heads, kMmaHeads);
+}
+
+// Bytes a microsecond, 0 if the driver does not say. Asked for once: it reads the clock of the
+// memory over the bus.
+int64_t BandwidthOf(int device) {
+  constexpr int kRemembered = 64;
+  static std::atomic<int64_t> known[kRemembered];  // plus one
+  if (device < kRemembered) {
+    const int64_t value = known[device].load(std::memory_order_relaxed);
+    if (value != 0) return value - 1;
+  }
+  int kilohertz = 0;
+  int bits = 0;
+  if (cudaDeviceGetAttribute(&kilohertz, cudaDevAttrMemoryClockRate, device) != cudaSuccess ||
+      cudaDeviceGetAttribute(&bits, cudaDevAttrGlobalMemoryBusWidth, device) != cudaSuccess) {
+    (void)cudaGetLastError();
+    kilohertz = 0;
+  }
+  const int64_t bandwidth = int64_t{2} * kilohertz / 1000 * bits / 8;  // two transfers a clock
+  if (device < kRemembered) known[device].store(bandwidth + 1, std::memory_order_relaxed);
+  return bandwidth;
 }
 
 Status LaunchForCache(const MmaDecodeArgs& args, CudaStream stream) {
@@ -51,6 +73,7 @@ Status MmaDevice::OfCurrent(MmaDevice* device) {
   if (error == cudaSuccess) {
     error = cudaDeviceGetAttribute(&device->processors, cudaDevAttrMultiProcessorCount, id);
   }
+  device->bandwidth = error == cudaSuccess ? BandwidthOf(id) : 0;
   device->code_arch = CodeArch();
   if (error == cudaSuccess) return Status();
   (void)cudaGetLastError();
@@ -81,6 +104,7 @@ SplitPlan MmaPlanFor(const PagedAttentionParams& params, bool has_scratch,
   work.reads_once = TilesOf(params) == 1;
   work.has_scratch = has_scratch;
   work.num_processors = device.processors;
+  work.bandwidth = device.bandwidth;
   work.has_clusters = device.code_arch >= 90;
   return PlanSplits(work);
 }

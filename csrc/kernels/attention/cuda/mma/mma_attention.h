@@ -9,8 +9,9 @@ namespace stablekv {
 
 // What the choice of a kernel and its plan need to know of the current device.
 struct MmaDevice {
-  int processors;  // multiprocessors
-  int code_arch;   // CodeArch() on it
+  int processors;     // multiprocessors
+  int64_t bandwidth;  // of its memory by its data sheet, bytes a microsecond; 0 if it is not known
+  int code_arch;      // CodeArch() on it
 
   static Status OfCurrent(MmaDevice* device);
 };

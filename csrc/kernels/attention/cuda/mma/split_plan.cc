@@ -26,6 +26,22 @@ constexpr int64_t kBytesWorthAnOrder = 512 << 10;
 
 constexpr int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+// Of keys and values that a CTA takes in a microsecond with a multiprocessor to itself, the part of
+// the memory's bandwidth that a kernel gets, and what a reduction takes.
+constexpr int64_t kBytesOfACta = 45000;
+constexpr double kReadableBandwidth = 0.93;
+constexpr double kReductionMicroseconds = 2.5;
+
+// Whether `ctas` of a multiprocessor each leave so much of the bandwidth unused that twice as many
+// and a reduction are faster.
+bool IsWorthTwoSplits(const SplitWork& work, int64_t ctas) {
+  const double bytes = static_cast<double>(work.items * work.max_seq_len * work.bytes_per_token);
+  const double rate = static_cast<double>(ctas * kBytesOfACta);
+  const double rate_of_splits =
+      std::min(2 * rate, kReadableBandwidth * static_cast<double>(work.bandwidth));
+  return rate_of_splits > rate && bytes / rate_of_splits + kReductionMicroseconds < bytes / rate;
+}
+
 // A CTA on each multiprocessor is enough to read at full speed, and every further one costs its
 // start and its end: the largest cluster that does not ask for more. Clusters of 16 find few places
 // to run, they pay for few items only.
@@ -42,6 +58,19 @@ int ClusterSizeFor(const SplitWork& work) {
   return size;
 }
 
+// CTAs that share keys and values are to stay together.
+bool CanBeOrdered(const SplitWork& work) {
+  return work.reads_once && work.num_seqs > 1 && work.num_seqs <= kMmaMostRanked;
+}
+
+// Whether long sequences, a CTA each, would all begin at once: should their lengths differ, some
+// multiprocessors would have two long ones. Twice as many CTAs of half the work can have an order.
+bool AreLongAndAllAtOnce(const SplitWork& work) {
+  return work.has_clusters && CanBeOrdered(work) && work.items > work.num_processors &&
+         work.items <= 2 * work.num_processors &&
+         work.max_seq_len * work.bytes_per_token >= 2 * kBytesOfALongPair;
+}
+
 void SetSplits(const SplitWork& work, int64_t split_tokens, SplitPlan* plan) {
   plan->split_tokens = CeilDivide(split_tokens, kPartitionSize) * kPartitionSize;
   plan->num_splits =
@@ -52,6 +81,7 @@ void SetSplits(const SplitWork& work, int64_t split_tokens, SplitPlan* plan) {
 SplitPlan Cut(const SplitWork& work) {
   SplitPlan plan = {};
   plan.cluster_size = ClusterSizeFor(work);
+  if (AreLongAndAllAtOnce(work)) plan.cluster_size = 2;
   plan.num_splits = 1;
   plan.split_tokens =
       std::max<int64_t>(CeilDivide(work.max_seq_len, kMmaMostStepTokens), 1) * kMmaMostStepTokens;
@@ -69,19 +99,23 @@ SplitPlan Cut(const SplitWork& work) {
   }
   if (plan.cluster_size >= 4 && full) {
     // The same, with a reduction as the way out.
-    if (2 * cta_bytes < kBytesWorthAReduction) return plan;
+    if (2 * cta_bytes <= kBytesWorthAReduction) return plan;
     const int64_t share = work.num_processors / work.items;
     plan.cluster_size = share <= kMostSplitsOfOneCta ? 1 : 2;
     SetSplits(work, CeilDivide(work.max_seq_len, share / plan.cluster_size), &plan);
-  } else if (plan.cluster_size == 2 && work.num_seqs > 1 && cta_bytes >= kBytesOfALongPair) {
+  } else if (plan.cluster_size == 2 && ctas <= work.num_processors && work.num_seqs > 1 &&
+             cta_bytes >= kBytesOfALongPair) {
     // As long as the longest sequence, pairs would keep only its own two CTAs busy at the end.
-    SetSplits(work, CeilDivide(work.max_seq_len, 2), &plan);
+    plan.cluster_size = 1;
+    SetSplits(work, CeilDivide(work.max_seq_len, 4), &plan);
   } else if (!half_full) {
     // Even the largest cluster leaves most multiprocessors idle.
     if (cta_bytes < kBytesWorthAReduction) return plan;
     SetSplits(work,
               CeilDivide(work.max_seq_len, std::max<int64_t>(work.num_processors / (2 * ctas), 1)),
               &plan);
+  } else if (!full && IsWorthTwoSplits(work, ctas)) {
+    SetSplits(work, CeilDivide(work.max_seq_len, 2), &plan);
   }
   return plan;
 }
@@ -93,9 +127,8 @@ SplitPlan PlanSplits(const SplitWork& work) {
   const int64_t ctas = work.items * plan.cluster_size * plan.num_splits;
   const int64_t cta_bytes = plan.split_tokens / plan.cluster_size * work.bytes_per_token;
   // As long as all CTAs run at once, their order does not matter. Two fit on a multiprocessor.
-  // CTAs that share keys and values are to stay together.
-  plan.longest_first = work.reads_once && work.num_seqs > 1 && work.num_seqs <= kMmaMostRanked &&
-                       ctas > 2 * work.num_processors && cta_bytes >= kBytesWorthAnOrder;
+  plan.longest_first =
+      CanBeOrdered(work) && ctas > 2 * work.num_processors && cta_bytes >= kBytesWorthAnOrder;
   // What is on its way beyond need makes some multiprocessors wait longer than others. CTAs of
   // large clusters that leave multiprocessors idle have need of it.
   plan.short_rings =

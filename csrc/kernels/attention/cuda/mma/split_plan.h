@@ -26,6 +26,7 @@ struct SplitWork {
   int64_t bytes_per_token;  // of keys and values of one kv head
   bool has_scratch;         // more than one split is possible
   int num_processors;       // multiprocessors of the device
+  int64_t bandwidth;        // of its memory, bytes a microsecond; 0: not known
   bool has_clusters;        // the code is for sm_90 or later
 };
 

@@ -1,6 +1,9 @@
 // Plans are valid for any work, and what they were measured to be for some.
 #include "csrc/kernels/attention/cuda/mma/split_plan.h"
 
+#include <cstdint>
+#include <string>
+
 #include "csrc/kernels/attention/cuda/mma/mma_args.h"
 #include "csrc/kernels/attention/paged_attention.h"
 #include "csrc/kernels/common/testing.h"
@@ -9,6 +12,7 @@ namespace stablekv {
 namespace {
 
 constexpr int kProcessors = 132;
+constexpr int64_t kBandwidth = 3352320;  // of an H100, bytes a microsecond
 
 SplitWork Work(int64_t num_seqs, int64_t kv_heads, int64_t max_seq_len, bool has_scratch) {
   SplitWork work = {};
@@ -19,6 +23,7 @@ SplitWork Work(int64_t num_seqs, int64_t kv_heads, int64_t max_seq_len, bool has
   work.reads_once = true;
   work.has_scratch = has_scratch;
   work.num_processors = kProcessors;
+  work.bandwidth = kBandwidth;
   work.has_clusters = true;
   return work;
 }
@@ -78,9 +83,22 @@ void TestMeasured() {
   Expect(Work(64, 1, 4096, false), 2, 1);
   Expect(Work(64, 8, 16384, true), 1, 1);
   Expect(Work(256, 8, 16384, true), 1, 1);
+  Expect(Work(256, 1, 16384, true), 2, 1);
+  Expect(Work(256, 1, 4096, true), 1, 1);
   Expect(Work(1, 1, 16384, true), 16, 4);
-  Expect(Work(64, 1, 16384, true), 2, 2);
+  Expect(Work(64, 1, 16384, true), 1, 4);
   Expect(Work(64, 1, 16384, false), 2, 1);
+}
+
+// An H200 is an H100 with faster memory: 64 multiprocessors do not use it up.
+void TestFasterMemory() {
+  for (const int64_t bandwidth : {int64_t{0}, kBandwidth, 3 * kBandwidth / 2}) {
+    SplitWork work = Work(1, 8, 16384, true);
+    work.bandwidth = bandwidth;
+    Expect(work, 8, bandwidth > kBandwidth ? 2 : 1);
+    work.max_seq_len = 4096;  // too little for a reduction
+    Expect(work, 8, 1);
+  }
 }
 
 void TestOrder() {
@@ -105,6 +123,7 @@ void TestOrder() {
 int main() {
   stablekv::TestValid();
   stablekv::TestMeasured();
+  stablekv::TestFasterMemory();
   stablekv::TestOrder();
   return stablekv::testing::Finish();
 }
