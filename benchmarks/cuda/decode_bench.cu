@@ -67,7 +67,12 @@ std::vector<Shape> Shapes() {
   }
   shapes.push_back({"e5m2", 32, 8, 64, 4096, CacheType::kFp8E5M2});
   shapes.push_back({"f16", 32, 8, 64, 4096, CacheType::kAuto, 128, 16, ElementType::kFloat16});
-  shapes.push_back({"g16", 128, 8, 64, 4096, CacheType::kAuto});
+  for (const CacheType cache : {CacheType::kAuto, CacheType::kFp8E4M3}) {
+    shapes.push_back({"g12", 96, 8, 64, 4096, cache});
+    shapes.push_back({"g16", 128, 8, 64, 4096, cache});
+    shapes.push_back({"g16", 128, 8, 64, 8192, cache, 64});
+    shapes.push_back({"g16", 16, 1, 16, 4096, cache});
+  }
   return shapes;
 }
 

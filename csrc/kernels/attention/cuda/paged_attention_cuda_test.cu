@@ -269,6 +269,28 @@ std::vector<DecodeCase> Cases(bool quick) {
     c.lengths.assign(c.lengths.size(), quick ? 33 : 333);  // all the same: no order to find
     add(c);
   }
+  // Large groups: a tile of up to 16 query heads, several tiles, and where there is none so wide.
+  for (const ElementType element : {ElementType::kFloat16, ElementType::kBFloat16}) {
+    for (const CacheType cache : kCaches) {
+      for (const int64_t head_size : {int64_t{64}, int64_t{128}, int64_t{96}}) {
+        for (const int64_t group : {9, 15, 16, 17, 24, 33}) {
+          DecodeCase c;
+          c.element = element;
+          c.cache = cache;
+          c.head_size = head_size;
+          c.group = group;
+          c.num_kv_heads = 1 + turn % 2;
+          c.block_size = kBlockSizes[turn++ % 3];
+          c.lengths = {0, 1, 31, 65, 257};
+          if (!quick) c.lengths.push_back(1100);
+          c.alibi = group == 16;
+          c.bad_blocks = group == 9;
+          c.padding = group == 24 ? 16 : 0;
+          add(c);
+        }
+      }
+    }
+  }
   // fp8 in blocks of 8 tokens has kernels of its own.
   for (const CacheType cache : {CacheType::kFp8E4M3, CacheType::kFp8E5M2}) {
     for (const int64_t head_size : kHeadSizes) {

@@ -22,8 +22,13 @@ struct MmaDecodeArgs {
   int block_shift;     // block_size == 1 << block_shift
 };
 
-// Columns of the tensor core's products, one for each query head of a tile.
+// Columns of a product of the tensor core, one for each query head. A tile of heads is one product
+// wide, or two.
 inline constexpr int kMmaHeads = 8;
+
+// Head sizes with kernels for tiles of two products, for groups of more than kMmaHeads heads; not
+// for fp8 in blocks of kPairedBlockTokens.
+constexpr bool HasWideTiles(int64_t head_size) { return head_size == 64 || head_size == 128; }
 
 // Sequences, at most, that are put in the order of their lengths.
 inline constexpr int kMmaMostRanked = 256;
@@ -35,8 +40,8 @@ inline constexpr int kMmaMostStepTokens = 64;
 inline constexpr int kPairedBlockTokens = 8;
 
 // Launches the kernel for the head size of `args` and caches of numbers in `Format`. `kPairs`: of
-// fp8 in blocks of kPairedBlockTokens.
-template <typename Format, bool kPairs>
+// fp8 in blocks of kPairedBlockTokens. `kProducts`: that a tile of heads is wide.
+template <typename Format, bool kPairs, int kProducts>
 Status LaunchMmaDecode(const MmaDecodeArgs& args, CudaStream stream);
 
 }  // namespace stablekv

@@ -22,9 +22,20 @@ bool BlocksAreAligned(const void* cache, int64_t block_stride, int64_t head_stri
          head_stride * bytes % 16 == 0;
 }
 
+bool InPairs(const PagedAttentionParams& params) {
+  return params.cache != CacheType::kAuto && params.block_size == kPairedBlockTokens;
+}
+
+// Products that a tile of query heads is wide.
+int ProductsOf(const PagedAttentionParams& params) {
+  const bool wide = params.num_heads / params.num_kv_heads > kMmaHeads &&
+                    HasWideTiles(params.head_size) && !InPairs(params);
+  return wide ? 2 : 1;
+}
+
 // Tiles of query heads of a kv head.
 int64_t TilesOf(const PagedAttentionParams& params) {
-  return CeilDivide(params.num_heads / params.num_kv_heads, kMmaHeads);
+  return CeilDivide(params.num_heads / params.num_kv_heads, ProductsOf(params) * kMmaHeads);
 }
 
 // Bytes a microsecond, 0 if the driver does not say. Asked for once: it reads the clock of the
@@ -48,21 +59,27 @@ int64_t BandwidthOf(int device) {
   return bandwidth;
 }
 
+template <typename Format>
+Status LaunchForFormat(const MmaDecodeArgs& args, CudaStream stream) {
+  return ProductsOf(args.params) == 2 ? LaunchMmaDecode<Format, false, 2>(args, stream)
+                                      : LaunchMmaDecode<Format, false, 1>(args, stream);
+}
+
 Status LaunchForCache(const MmaDecodeArgs& args, CudaStream stream) {
-  const bool pairs = args.params.block_size == kPairedBlockTokens;
+  const bool pairs = InPairs(args.params);
   switch (args.params.cache) {
     case CacheType::kFp8E4M3:
-      return pairs ? LaunchMmaDecode<Fp8E4M3Format, true>(args, stream)
-                   : LaunchMmaDecode<Fp8E4M3Format, false>(args, stream);
+      return pairs ? LaunchMmaDecode<Fp8E4M3Format, true, 1>(args, stream)
+                   : LaunchForFormat<Fp8E4M3Format>(args, stream);
     case CacheType::kFp8E5M2:
-      return pairs ? LaunchMmaDecode<Fp8E5M2Format, true>(args, stream)
-                   : LaunchMmaDecode<Fp8E5M2Format, false>(args, stream);
+      return pairs ? LaunchMmaDecode<Fp8E5M2Format, true, 1>(args, stream)
+                   : LaunchForFormat<Fp8E5M2Format>(args, stream);
     case CacheType::kAuto:
       break;
   }
   return args.params.element == ElementType::kFloat16
-             ? LaunchMmaDecode<Float16Format, false>(args, stream)
-             : LaunchMmaDecode<BFloat16Format, false>(args, stream);
+             ? LaunchForFormat<Float16Format>(args, stream)
+             : LaunchForFormat<BFloat16Format>(args, stream);
 }
 
 }  // namespace

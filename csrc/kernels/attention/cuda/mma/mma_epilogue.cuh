@@ -22,21 +22,21 @@ __device__ __forceinline__ void PublishWarp(const MmaSoftmax<Shape>& softmax,
                                             int warp, int lane, typename Shape::Shared& shared) {
   float (*const rows)[Shape::kSumPitch] = shared.Sums(warp, Shape::RingTiles(args.plan));
   const int row = lane / 4;
-  const int head = lane % 4 * 2;
 #pragma unroll
-  for (int i = 0; i < 2; ++i) {
+  for (int column = 0; column < 2 * Shape::kProducts; ++column) {
+    const int p = column / 2;
+    const int i = column % 2;
+    const int head = kMmaHeads * p + lane % 4 * 2 + i;
     if (row == 0) {
-      shared.max[warp][head + i] = softmax.max[i];
-      shared.sum[warp][head + i] = softmax.sum[i];
+      shared.max[warp][head] = softmax.max[p][i];
+      shared.sum[warp][head] = softmax.sum[p][i];
     }
 #pragma unroll
     for (int step = 0; step < Shape::kHeadSteps; ++step) {
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         const int element = 16 * step + MmaSums<Shape>::ElementOf(row, half);
-        if (element < Shape::kHeadSize) {
-          rows[head + i][element] = sums.sums[step][2 * half + i];
-        }
+        if (element < Shape::kHeadSize) rows[head][element] = sums.sums[p][step][2 * half + i];
       }
     }
   }

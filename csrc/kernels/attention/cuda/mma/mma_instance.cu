@@ -1,6 +1,6 @@
 // The tensor-core decode kernels for caches of one number format, STABLEKV_FORMAT, in blocks of 8
-// tokens of fp8 if STABLEKV_PAIRS is true, else in all others. Compiled once for each: together
-// they would be one very long compile.
+// tokens of fp8 if STABLEKV_PAIRS is true, else in all others, and for tiles of query heads of
+// STABLEKV_PRODUCTS products. Compiled once for each: together they would be one very long compile.
 #include <atomic>
 #include <cstdint>
 #include <string>
@@ -13,10 +13,11 @@
 namespace stablekv {
 namespace {
 
-template <typename Format, int kHeadSize, bool kPairs>
+template <typename Format, int kHeadSize, bool kPairs, int kProducts>
 Status Launch(const MmaDecodeArgs& args, CudaStream stream) {
-  using Shape = MmaShape<Format, kHeadSize, kPairs>;
-  if constexpr (kHeadSize * Shape::kElementBytes % 16 == 0) {
+  constexpr bool kWholeChunks = kHeadSize * sizeof(typename Format::Bits) % 16 == 0;
+  if constexpr (kWholeChunks && (kProducts == 1 || HasWideTiles(kHeadSize))) {
+    using Shape = MmaShape<Format, kHeadSize, kPairs, kProducts>;
     static KernelLimits limits;
     LaunchConfig config;
     const int64_t clusters =
@@ -26,43 +27,43 @@ Status Launch(const MmaDecodeArgs& args, CudaStream stream) {
     config.shared_bytes = sizeof(typename Shape::Shared);
     config.cluster_size = args.plan.cluster_size;
     config.overlap_earlier = true;
-    return LaunchKernel<MmaDecodeArgs>("paged_attention_mma",
-                                       MmaDecodeKernel<Format, kHeadSize, kPairs>, config, &limits,
-                                       stream, args);
+    return LaunchKernel<MmaDecodeArgs>("paged_attention_mma", MmaDecodeKernel<Shape>, config,
+                                       &limits, stream, args);
   }
   return Status::Error("paged attention on CUDA: head_size " + std::to_string(kHeadSize) +
-                       " is no multiple of a key chunk");
+                       " is no multiple of a key chunk, or has no wide tiles");
 }
 
 }  // namespace
 
-template <typename Format, bool kPairs>
+template <typename Format, bool kPairs, int kProducts>
 Status LaunchMmaDecode(const MmaDecodeArgs& args, CudaStream stream) {
   switch (args.params.head_size) {
     case 32:
-      return Launch<Format, 32, kPairs>(args, stream);
+      return Launch<Format, 32, kPairs, kProducts>(args, stream);
     case 64:
-      return Launch<Format, 64, kPairs>(args, stream);
+      return Launch<Format, 64, kPairs, kProducts>(args, stream);
     case 80:
-      return Launch<Format, 80, kPairs>(args, stream);
+      return Launch<Format, 80, kPairs, kProducts>(args, stream);
     case 96:
-      return Launch<Format, 96, kPairs>(args, stream);
+      return Launch<Format, 96, kPairs, kProducts>(args, stream);
     case 112:
-      return Launch<Format, 112, kPairs>(args, stream);
+      return Launch<Format, 112, kPairs, kProducts>(args, stream);
     case 120:
-      return Launch<Format, 120, kPairs>(args, stream);
+      return Launch<Format, 120, kPairs, kProducts>(args, stream);
     case 128:
-      return Launch<Format, 128, kPairs>(args, stream);
+      return Launch<Format, 128, kPairs, kProducts>(args, stream);
     case 192:
-      return Launch<Format, 192, kPairs>(args, stream);
+      return Launch<Format, 192, kPairs, kProducts>(args, stream);
     case 256:
-      return Launch<Format, 256, kPairs>(args, stream);
+      return Launch<Format, 256, kPairs, kProducts>(args, stream);
     default:
       return Status::Error("paged attention on CUDA: no kernel for head_size " +
                            std::to_string(args.params.head_size));
   }
 }
 
-template Status LaunchMmaDecode<STABLEKV_FORMAT, STABLEKV_PAIRS>(const MmaDecodeArgs&, CudaStream);
+template Status LaunchMmaDecode<STABLEKV_FORMAT, STABLEKV_PAIRS, STABLEKV_PRODUCTS>(
+    const MmaDecodeArgs&, CudaStream);
 
 }  // namespace stablekv

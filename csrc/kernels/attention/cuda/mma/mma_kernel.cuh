@@ -20,7 +20,7 @@ namespace stablekv {
 // Takes in the warp's tokens.
 template <typename Shape>
 __device__ __forceinline__ void WalkTokens(const MmaDecodeArgs& args, const ItemTokens& tokens,
-                                           const WarpSteps& steps, const LogitScale& scale,
+                                           const WarpSteps& steps, const LogitScale<Shape>& scale,
                                            const MmaQuery<Shape>& query, int lane,
                                            TileLoader<Shape>& loader, MmaSoftmax<Shape>& softmax,
                                            MmaSums<Shape>& sums) {
@@ -36,7 +36,7 @@ __device__ __forceinline__ void WalkTokens(const MmaDecodeArgs& args, const Item
         tokens.length - 1 -
         (static_cast<int64_t>(steps.first + step * steps.stride) << Shape::kLogStepTokens));
     WeightTiles<Shape> weights;
-    float factors[2];
+    OfHeads<Shape> factors;
     const bool rescale = softmax.Update(scale, attended, distance, lane, scores, weights, factors);
     if (rescale) sums.Scale(factors);
 
@@ -49,12 +49,10 @@ __device__ __forceinline__ void WalkTokens(const MmaDecodeArgs& args, const Item
   }
 }
 
-template <typename Format, int kHeadSize, bool kPairs>
-__global__ void __launch_bounds__(MmaShape<Format, kHeadSize, kPairs>::kThreads,
-                                  MmaShape<Format, kHeadSize, kPairs>::kResidentCtas)
+template <typename Shape>
+__global__ void __launch_bounds__(Shape::kThreads, Shape::kResidentCtas)
     MmaDecodeKernel(const __grid_constant__ MmaDecodeArgs args) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
-  using Shape = MmaShape<Format, kHeadSize, kPairs>;
   extern __shared__ __align__(128) uint8_t memory[];
   auto& shared = *reinterpret_cast<typename Shape::Shared*>(memory);
   const int warp = threadIdx.x / 32;
@@ -100,7 +98,7 @@ __global__ void __launch_bounds__(MmaShape<Format, kHeadSize, kPairs>::kThreads,
   sums.Clear();
   if (steps.count > 0) {
     query.Convert(args.params.element);
-    const LogitScale scale(args.params, item, key_scale, query.unscale, lane);
+    const LogitScale<Shape> scale(args.params, item, key_scale, query, lane);
     WalkTokens<Shape>(args, tokens, steps, scale, query, lane, loader, softmax, sums);
   }
 

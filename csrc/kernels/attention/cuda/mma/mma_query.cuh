@@ -11,76 +11,82 @@
 
 namespace stablekv {
 
-// Lane (g, t) of a warp, g = lane / 4, holds elements of head g of the tile; zeros past the last
-// head and past the head's end. In front of an fp8 cache the queries become float16, whose range
-// is small: each head is brought to a maximum near 2^14 by a power of two, so that no element
+// Lane (g, t) of a warp, g = lane / 4, holds elements of head g of each product; zeros past the
+// last head and past the head's end. In front of an fp8 cache the queries become float16, whose
+// range is small: each head is brought to a maximum near 2^14 by a power of two, so that no element
 // overflows and what is lost at the low end is below 2^-38 of the maximum.
 template <typename Shape>
 struct MmaQuery {
-  uint32_t words[Shape::kHeadSteps][2];
-  float unscale;  // of head g: what scores are multiplied by to undo the power of two
+  uint32_t words[Shape::kProducts][Shape::kHeadSteps][2];
+  float unscale[Shape::kProducts];  // of head g: what undoes the power of two in scores
 
   // Fetches the elements' bits, without waiting for them.
   __device__ __forceinline__ void Fetch(const PagedAttentionParams& params, const MmaItem& item,
                                         int lane) {
-    const int head = lane / 4;
     const int t = lane % 4;
-    const bool present = head < item.num_heads;
-    const auto* const source = static_cast<const uint16_t*>(params.query) +
-                               item.sequence * params.query_seq_stride +
-                               (item.first_head + head) * params.query_head_stride;
 #pragma unroll
-    for (int j = 0; j < Shape::kHeadSteps; ++j) {
+    for (int p = 0; p < Shape::kProducts; ++p) {
+      const int head = kMmaHeads * p + lane / 4;
+      const bool present = head < item.num_heads;
+      const auto* const source = static_cast<const uint16_t*>(params.query) +
+                                 item.sequence * params.query_seq_stride +
+                                 (item.first_head + head) * params.query_head_stride;
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const int element = 16 * j + Shape::Traits::ElementOfK(t, i);
-        bits[j][i] = present && element < Shape::kHeadSize ? source[element] : uint16_t{0};
+      for (int j = 0; j < Shape::kHeadSteps; ++j) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          const int element = 16 * j + Shape::Traits::ElementOfK(t, i);
+          bits[p][j][i] = present && element < Shape::kHeadSize ? source[element] : uint16_t{0};
+        }
       }
     }
   }
 
   // Makes operands of the bits.
   __device__ __forceinline__ void Convert(ElementType element) {
-    unscale = 1.0f;
-    if constexpr (!Shape::kScaled) {
 #pragma unroll
-      for (int j = 0; j < Shape::kHeadSteps; ++j) {
-        words[j][0] = bits[j][0] | static_cast<uint32_t>(bits[j][1]) << 16;
-        words[j][1] = bits[j][2] | static_cast<uint32_t>(bits[j][3]) << 16;
+    for (int p = 0; p < Shape::kProducts; ++p) {
+      unscale[p] = 1.0f;
+      if constexpr (!Shape::kScaled) {
+#pragma unroll
+        for (int j = 0; j < Shape::kHeadSteps; ++j) {
+          words[p][j][0] = bits[p][j][0] | static_cast<uint32_t>(bits[p][j][1]) << 16;
+          words[p][j][1] = bits[p][j][2] | static_cast<uint32_t>(bits[p][j][3]) << 16;
+        }
+      } else if (element == ElementType::kBFloat16) {
+        Narrow<BFloat16Format>(p);
+      } else {
+        Narrow<Float16Format>(p);
       }
-    } else if (element == ElementType::kBFloat16) {
-      Narrow<BFloat16Format>();
-    } else {
-      Narrow<Float16Format>();
     }
   }
 
  private:
   template <typename ElementFormat>
-  __device__ __forceinline__ void Narrow() {
+  __device__ __forceinline__ void Narrow(int p) {
     float max = 0.0f;
 #pragma unroll
     for (int j = 0; j < Shape::kHeadSteps; ++j) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) max = fmaxf(max, fabsf(Decode<ElementFormat>(bits[j][i])));
+      for (int i = 0; i < 4; ++i) max = fmaxf(max, fabsf(Decode<ElementFormat>(bits[p][j][i])));
     }
     max = fmaxf(max, __shfl_xor_sync(kFullWarp, max, 1));
     max = fmaxf(max, __shfl_xor_sync(kFullWarp, max, 2));
     const int exponent = static_cast<int>(__float_as_uint(max) >> 23) - 127;
     const int power = min(14 - exponent, 126);  // 14 - 128 at least; zeros and subnormals: 126
     const float scale = __uint_as_float(static_cast<uint32_t>(127 + power) << 23);
-    unscale = __uint_as_float(static_cast<uint32_t>(127 - power) << 23);
+    unscale[p] = __uint_as_float(static_cast<uint32_t>(127 - power) << 23);
 #pragma unroll
     for (int j = 0; j < Shape::kHeadSteps; ++j) {
 #pragma unroll
       for (int w = 0; w < 2; ++w) {
-        words[j][w] = Mma<__half>::Pack(Decode<ElementFormat>(bits[j][2 * w]) * scale,
-                                        Decode<ElementFormat>(bits[j][2 * w + 1]) * scale);
+        words[p][j][w] = Mma<__half>::Pack(Decode<ElementFormat>(bits[p][j][2 * w]) * scale,
+                                           Decode<ElementFormat>(bits[p][j][2 * w + 1]) * scale);
       }
     }
   }
 
-  uint16_t bits[Shape::kHeadSteps][4];
+  uint16_t bits[Shape::kProducts][Shape::kHeadSteps][4];
 };
 
 }  // namespace stablekv

@@ -10,10 +10,15 @@
 
 namespace stablekv {
 
-// A product of a tile of 16 tokens with the heads: lane (g, t) holds rows g and g + 8, that is
-// tokens TokenOfRow(g) and TokenOfRow(g + 8), of heads 2t and 2t + 1: [2 * (row / 8) + head % 2].
+// Products of a tile of 16 tokens with the heads: lane (g, t) holds rows g and g + 8, that is
+// tokens TokenOfRow(g) and TokenOfRow(g + 8), of heads 2t and 2t + 1 of each: [2 * (row / 8) + head
+// % 2].
 template <typename Shape>
-using ScoreTiles = float[Shape::kRowTiles][4];
+using ScoreTiles = float[Shape::kProducts][Shape::kRowTiles][4];
+
+// A number for each of the lane's heads.
+template <typename Shape>
+using OfHeads = float[Shape::kProducts][2];
 
 // Token of the step, in the lane's row `half` of tile `tile`.
 template <typename Shape>
@@ -38,7 +43,7 @@ __device__ __forceinline__ void ScoreKeys(uint32_t keys, int block_shift,
     const int offset = token & ((1 << block_shift) - 1);
     rows[tile] = keys + block * (Shape::kChunks * chunk_bytes) + second * chunk_bytes + offset * 16;
 #pragma unroll
-    for (int i = 0; i < 4; ++i) scores[tile][i] = 0.0f;
+    for (int i = 0; i < 4 * Shape::kProducts; ++i) scores[i / 4][tile][i % 4] = 0.0f;
   }
 #pragma unroll
   for (int chunk = 0; chunk < Shape::kChunks; chunk += 2) {
@@ -49,41 +54,50 @@ __device__ __forceinline__ void ScoreKeys(uint32_t keys, int block_shift,
       const uint32_t row = rows[tile] + chunk * chunk_bytes - (single ? second * chunk_bytes : 0);
       uint32_t a[4];
       LoadMatrices(row, a);
+      const auto add = [&](int step, uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3) {
+#pragma unroll
+        for (int p = 0; p < Shape::kProducts; ++p) {
+          Mma<typename Shape::Operand>::Add(scores[p][tile], a0, a1, a2, a3, query.words[p][step]);
+        }
+      };
       if constexpr (Shape::kElementBytes == 2) {
-        Mma<typename Shape::Operand>::Add(scores[tile], a[0], a[1], single ? 0 : a[2],
-                                          single ? 0 : a[3], query.words[chunk / 2]);
+        add(chunk / 2, a[0], a[1], single ? 0 : a[2], single ? 0 : a[3]);
       } else {
-        Mma<typename Shape::Operand>::Add(scores[tile], Traits::WidenLow(a[0]),
-                                          Traits::WidenLow(a[1]), Traits::WidenHigh(a[0]),
-                                          Traits::WidenHigh(a[1]), query.words[chunk]);
+        add(chunk, Traits::WidenLow(a[0]), Traits::WidenLow(a[1]), Traits::WidenHigh(a[0]),
+            Traits::WidenHigh(a[1]));
         if (!single) {
-          Mma<typename Shape::Operand>::Add(scores[tile], Traits::WidenLow(a[2]),
-                                            Traits::WidenLow(a[3]), Traits::WidenHigh(a[2]),
-                                            Traits::WidenHigh(a[3]), query.words[chunk + 1]);
+          add(chunk + 1, Traits::WidenLow(a[2]), Traits::WidenLow(a[3]), Traits::WidenHigh(a[2]),
+              Traits::WidenHigh(a[3]));
         }
       }
     }
   }
 }
 
-// What makes a logit, to base 2, of a score, for the lane's two heads.
+// What makes a logit, to base 2, of a score, for the lane's heads.
+template <typename Shape>
 struct LogitScale {
-  float factor[2];
-  float slope[2];   // per token of distance; zeros without ALiBi
-  bool has_slopes;  // the same in all lanes
+  OfHeads<Shape> factor;
+  OfHeads<Shape> slope;  // per token of distance; zeros without ALiBi
+  bool has_slopes;       // the same in all lanes
 
-  // The heads' factors undo `unscale`, which is of head lane / 4.
+  // The heads' factors undo the query's `unscale`, which is of head lane / 4 of each product.
   __device__ __forceinline__ LogitScale(const PagedAttentionParams& params, const MmaItem& item,
-                                        float key_scale, float unscale, int lane) {
+                                        float key_scale, const MmaQuery<Shape>& query, int lane) {
     constexpr float kLog2E = 1.4426950408889634f;
     has_slopes = params.alibi_slopes != nullptr;
 #pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      const int head = lane % 4 * 2 + i;
-      factor[i] = params.scale * key_scale * kLog2E * __shfl_sync(kFullWarp, unscale, 4 * head);
-      slope[i] = has_slopes && head < item.num_heads
-                     ? params.alibi_slopes[item.first_head + head] * kLog2E
-                     : 0.0f;
+    for (int p = 0; p < Shape::kProducts; ++p) {
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        const int column = lane % 4 * 2 + i;
+        const int head = kMmaHeads * p + column;
+        factor[p][i] = params.scale * key_scale * kLog2E *
+                       __shfl_sync(kFullWarp, query.unscale[p], 4 * column);
+        slope[p][i] = has_slopes && head < item.num_heads
+                          ? params.alibi_slopes[item.first_head + head] * kLog2E
+                          : 0.0f;
+      }
     }
   }
 };
@@ -92,16 +106,24 @@ struct LogitScale {
 // nearest to what that leaves.
 template <typename Shape>
 struct WeightTiles {
-  uint32_t high[Shape::kRowTiles][2];
-  uint32_t low[Shape::kRowTiles][2];
+  uint32_t high[Shape::kProducts][Shape::kRowTiles][2];
+  uint32_t low[Shape::kProducts][Shape::kRowTiles][2];
 };
 
-// The softmax of the tokens that a warp has seen, for the lane's heads 2t and 2t + 1. `max` is the
-// same in all lanes that share a head, `sum` is the lane's part.
+// The softmax of the tokens that a warp has seen, for the lane's heads 2t and 2t + 1 of each
+// product. `max` is the same in all lanes that share a head, `sum` is the lane's part.
 template <typename Shape>
 struct MmaSoftmax {
-  float max[2] = {-INFINITY, -INFINITY};
-  float sum[2] = {0.0f, 0.0f};
+  OfHeads<Shape> max;
+  OfHeads<Shape> sum;
+
+  __device__ __forceinline__ MmaSoftmax() {
+#pragma unroll
+    for (int i = 0; i < Shape::kProducts * 2; ++i) {
+      max[i / 2][i % 2] = -INFINITY;
+      sum[i / 2][i % 2] = 0.0f;
+    }
+  }
 
   // What exponents are taken against: 0 as long as no token is attended to.
   static __device__ __forceinline__ float BaseOf(float max) {
@@ -111,48 +133,25 @@ struct MmaSoftmax {
   // Takes in a step's scores. `distance` is from the step's first token to the sequence's last.
   // Sets the weights relative to the new maximum, times 2^kWeightExponent, and the factors for what
   // was accumulated before. Whether any of the factors of the warp is not 1.
-  __device__ __forceinline__ bool Update(const LogitScale& scale, uint64_t attended, float distance,
-                                         int lane, ScoreTiles<Shape>& scores,
-                                         WeightTiles<Shape>& weights, float (&factors)[2]) {
-    ToLogits(scale, attended, distance, lane, scores);
+  __device__ __forceinline__ bool Update(const LogitScale<Shape>& scale, uint64_t attended,
+                                         float distance, int lane, ScoreTiles<Shape>& scores,
+                                         WeightTiles<Shape>& weights, OfHeads<Shape>& factors) {
     bool moved = false;
-    float base[2];
 #pragma unroll
-    for (int head = 0; head < 2; ++head) {
-      float step_max = scores[0][head];
+    for (int p = 0; p < Shape::kProducts; ++p) {
+      ToLogits(scale, p, attended, distance, lane, scores[p]);
+      float base[2];
 #pragma unroll
-      for (int i = 1; i < 2 * Shape::kRowTiles; ++i) {
-        step_max = fmaxf(step_max, scores[i / 2][i % 2 * 2 + head]);
+      for (int head = 0; head < 2; ++head) {
+        const float new_max = fmaxf(max[p][head], MaxOf(scores[p], head));
+        moved |= new_max != max[p][head];
+        base[head] = BaseOf(new_max);
+        factors[p][head] = Exp2(max[p][head] - base[head]);
+        sum[p][head] *= factors[p][head];
+        max[p][head] = new_max;
+        base[head] -= static_cast<float>(Shape::Traits::kWeightExponent);
       }
-#pragma unroll
-      for (int mask = 4; mask < 32; mask *= 2) {
-        step_max = fmaxf(step_max, __shfl_xor_sync(kFullWarp, step_max, mask));
-      }
-      const float new_max = fmaxf(max[head], step_max);
-      moved |= new_max != max[head];
-      base[head] = BaseOf(new_max);
-      factors[head] = Exp2(max[head] - base[head]);
-      sum[head] *= factors[head];
-      max[head] = new_max;
-      base[head] -= static_cast<float>(Shape::Traits::kWeightExponent);
-    }
-#pragma unroll
-    for (int tile = 0; tile < Shape::kRowTiles; ++tile) {
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        float weight[2];
-#pragma unroll
-        for (int head = 0; head < 2; ++head) {
-          weight[head] = Exp2(scores[tile][2 * half + head] - base[head]);
-          sum[head] += weight[head];
-        }
-        const uint32_t high = Mma<typename Shape::Operand>::Pack(weight[0], weight[1]);
-        const float2 rounded = Mma<typename Shape::Operand>::Unpack(high);
-        const uint32_t low =
-            Mma<typename Shape::Operand>::Pack(weight[0] - rounded.x, weight[1] - rounded.y);
-        weights.high[tile][half] = Transpose(high);
-        weights.low[tile][half] = Transpose(low);
-      }
+      Weigh(scores[p], base, p, weights);
     }
     return __any_sync(kFullWarp, moved);
   }
@@ -160,22 +159,63 @@ struct MmaSoftmax {
   // The sums over all lanes that share a head.
   __device__ __forceinline__ void Finish() {
 #pragma unroll
-    for (int head = 0; head < 2; ++head) {
+    for (int p = 0; p < Shape::kProducts; ++p) {
 #pragma unroll
-      for (int mask = 4; mask < 32; mask *= 2) {
-        sum[head] += __shfl_xor_sync(kFullWarp, sum[head], mask);
+      for (int head = 0; head < 2; ++head) {
+#pragma unroll
+        for (int mask = 4; mask < 32; mask *= 2) {
+          sum[p][head] += __shfl_xor_sync(kFullWarp, sum[p][head], mask);
+        }
       }
     }
   }
 
  private:
-  static __device__ __forceinline__ void ToLogits(const LogitScale& scale, uint64_t attended,
-                                                  float distance, int lane,
-                                                  ScoreTiles<Shape>& scores) {
+  using Scores = float[Shape::kRowTiles][4];  // of one product
+
+  // The largest logit of a head of the lane in the step.
+  static __device__ __forceinline__ float MaxOf(const Scores& logits, int head) {
+    float largest = logits[0][head];
+#pragma unroll
+    for (int i = 1; i < 2 * Shape::kRowTiles; ++i) {
+      largest = fmaxf(largest, logits[i / 2][i % 2 * 2 + head]);
+    }
+#pragma unroll
+    for (int mask = 4; mask < 32; mask *= 2) {
+      largest = fmaxf(largest, __shfl_xor_sync(kFullWarp, largest, mask));
+    }
+    return largest;
+  }
+
+  __device__ __forceinline__ void Weigh(const Scores& logits, const float (&base)[2], int p,
+                                        WeightTiles<Shape>& weights) {
+    using Product = Mma<typename Shape::Operand>;
 #pragma unroll
     for (int tile = 0; tile < Shape::kRowTiles; ++tile) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) scores[tile][i] *= scale.factor[i % 2];
+      for (int half = 0; half < 2; ++half) {
+        float weight[2];
+#pragma unroll
+        for (int head = 0; head < 2; ++head) {
+          weight[head] = Exp2(logits[tile][2 * half + head] - base[head]);
+          sum[p][head] += weight[head];
+        }
+        const uint32_t high = Product::Pack(weight[0], weight[1]);
+        const float2 rounded = Product::Unpack(high);
+        const uint32_t low = Product::Pack(weight[0] - rounded.x, weight[1] - rounded.y);
+        weights.high[p][tile][half] = Transpose(high);
+        weights.low[p][tile][half] = Transpose(low);
+      }
+    }
+  }
+
+  static __device__ __forceinline__ void ToLogits(const LogitScale<Shape>& scale, int p,
+                                                  uint64_t attended, float distance, int lane,
+                                                  Scores& scores) {
+#pragma unroll
+    for (int tile = 0; tile < Shape::kRowTiles; ++tile) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) scores[tile][i] *= scale.factor[p][i % 2];
     }
     if (scale.has_slopes) {
 #pragma unroll
@@ -183,7 +223,7 @@ struct MmaSoftmax {
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
           const float token = static_cast<float>(TokenOf<Shape>(tile, i / 2, lane));
-          scores[tile][i] = fmaf(scale.slope[i % 2], token - distance, scores[tile][i]);
+          scores[tile][i] = fmaf(scale.slope[p][i % 2], token - distance, scores[tile][i]);
         }
       }
     }

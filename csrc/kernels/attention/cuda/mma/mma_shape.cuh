@@ -12,7 +12,7 @@ namespace stablekv {
 
 // A tile is the keys, or the values, of one head for one step of tokens: the blocks that hold them,
 // one after the other, each as it lies in the cache. Every warp has a ring of tiles of its own.
-template <typename Format_, int kHeadSize_, bool kPairs_>
+template <typename Format_, int kHeadSize_, bool kPairs_, int kProducts_>
 struct MmaShape {
   using Format = Format_;
   using Bits = typename Format::Bits;
@@ -23,6 +23,8 @@ struct MmaShape {
   static constexpr bool kScaled = kElementBytes == 1;
   // 16 bytes of values are tokens of two elements: fp8 in blocks of kPairedBlockTokens.
   static constexpr bool kPairs = kPairs_;
+  static constexpr int kProducts = kProducts_;  // side by side, of kMmaHeads query heads each
+  static constexpr int kHeads = kProducts * kMmaHeads;
 
   // The scores take 16 elements of the head a product, the values 16 elements of it as rows.
   static constexpr int kHeadSteps = (kHeadSize + 15) / 16;
@@ -55,15 +57,15 @@ struct MmaShape {
   // A warp's sums, in the place of its ring: rows are padded so that a warp's stores fall on all
   // banks.
   static constexpr int kSumPitch = kHeadSize + 4;
-  static_assert(kMmaHeads * kSumPitch * 4 <= kShortTiles * kTileBytes);
+  static_assert(kHeads * kSumPitch * 4 <= kShortTiles * kTileBytes);
 
   struct Shared {
     uint64_t arrived[kWarps][kTiles];   // barriers: the tile's bytes are there
     uint64_t attended[kWarps][kTiles];  // of a tile of keys: a bit for each of its tokens
-    float max[kWarps][kMmaHeads];
-    float sum[kWarps][kMmaHeads];
-    float cta_max[kMmaHeads];
-    float cta_sum[kMmaHeads];
+    float max[kWarps][kHeads];
+    float sum[kWarps][kHeads];
+    float cta_max[kHeads];
+    float cta_sum[kHeads];
     int ranked;  // SequenceOfRank
     // The warps' rings, one after the other.
     alignas(128) uint8_t tiles[kWarps * kTiles * kTileBytes];

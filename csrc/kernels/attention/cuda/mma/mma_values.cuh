@@ -39,11 +39,11 @@ __device__ void ClearUnattended(uint32_t values, int block_shift, uint64_t atten
 }
 
 // The part of the output that comes from the tokens a warp has seen. Lane (g, t) holds two elements
-// of 16 * step on, ElementOf(g, 0) and ElementOf(g, 1), of heads 2t and 2t + 1:
-// [step][2 * half + head % 2].
+// of 16 * step on, ElementOf(g, 0) and ElementOf(g, 1), of heads 2t and 2t + 1 of each product:
+// [product][step][2 * half + head % 2].
 template <typename Shape>
 struct MmaSums {
-  float sums[Shape::kHeadSteps][4];
+  float sums[Shape::kProducts][Shape::kHeadSteps][4];
 
   // Which element of a step is row `row` of `half` of the product.
   static __device__ __forceinline__ constexpr int ElementOf(int row, int half) {
@@ -52,17 +52,17 @@ struct MmaSums {
 
   __device__ __forceinline__ void Clear() {
 #pragma unroll
-    for (int step = 0; step < Shape::kHeadSteps; ++step) {
+    for (int p = 0; p < Shape::kProducts; ++p) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) sums[step][i] = 0.0f;
+      for (int i = 0; i < 4 * Shape::kHeadSteps; ++i) sums[p][i / 4][i % 4] = 0.0f;
     }
   }
 
-  __device__ __forceinline__ void Scale(const float (&factors)[2]) {
+  __device__ __forceinline__ void Scale(const OfHeads<Shape>& factors) {
 #pragma unroll
-    for (int step = 0; step < Shape::kHeadSteps; ++step) {
+    for (int p = 0; p < Shape::kProducts; ++p) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) sums[step][i] *= factors[i % 2];
+      for (int i = 0; i < 4 * Shape::kHeadSteps; ++i) sums[p][i / 4][i % 4] *= factors[p][i % 2];
     }
   }
 
@@ -146,8 +146,11 @@ struct MmaSums {
   __device__ __forceinline__ void AddBoth(int step, int tile, const WeightTiles<Shape>& weights,
                                           uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3) {
     using Product = Mma<typename Shape::Operand>;
-    Product::Add(sums[step], a0, a1, a2, a3, weights.high[tile]);
-    Product::Add(sums[step], a0, a1, a2, a3, weights.low[tile]);
+#pragma unroll
+    for (int p = 0; p < Shape::kProducts; ++p) {
+      Product::Add(sums[p][step], a0, a1, a2, a3, weights.high[p][tile]);
+      Product::Add(sums[p][step], a0, a1, a2, a3, weights.low[p][tile]);
+    }
   }
 };
 
