@@ -56,8 +56,8 @@ def paged_attention_v1(
     gives zeros. Neither cache elements past L nor table entries past its last block matter.
 
     On CUDA few long sequences are split, for more of the device to work on them. The scratch for
-    that, float32 and at most a few MB for sequences of up to 16384 tokens, is torch's memory for
-    the time of the call; where there is none the operator does without.
+    that is torch's memory for the time of the call, at most 17 MB for sequences of up to 16384
+    tokens; where there is none the operator does without.
 
     The block-sparse pattern is active when blocksparse_vert_stride > 1. With B =
     blocksparse_block_size, step = blocksparse_head_sliding_step, the first token t0 of a cache

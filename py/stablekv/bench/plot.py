@@ -31,6 +31,10 @@ def write_plot(run: Run, path: pathlib.Path) -> None:
             place["limit"].append((row.bytes / 2**20, row.bytes / row.limit / 1e3))
     if not points:
         raise ValueError("no decode case was measured: there is nothing to plot")
+    # One look for a subject in all panels, and one legend.
+    named = dict.fromkeys(subject for panel in points.values() for subject in panel)
+    named.pop("limit")
+    colors = {subject: f"C{number}" for number, subject in enumerate(named)}
     columns = min(3, len(points))
     rows = -(-len(points) // columns)
     figure, axes = pyplot.subplots(
@@ -38,11 +42,14 @@ def write_plot(run: Run, path: pathlib.Path) -> None:
     )
     for ax in axes.flat[len(points) :]:
         ax.set_visible(False)
+    lines = {}
     for ax, ((heads, stored), subjects) in zip(axes.flat, sorted(points.items()), strict=False):
         for subject, line in subjects.items():
             x, y = zip(*sorted(set(line)), strict=True)
-            style = "k--" if subject == "limit" else "o-"
-            ax.plot(x, y, style, label=subject, markersize=3)
+            if subject == "limit":
+                lines[subject] = ax.plot(x, y, "k--")[0]
+            else:
+                lines[subject] = ax.plot(x, y, "o-", color=colors[subject], markersize=3)[0]
         query_heads, kv_heads = heads.split("-")
         ax.set_title(f"{query_heads} query, {kv_heads} kv heads, {stored}", fontsize=9)
         ax.set_xscale("log", base=2)
@@ -51,8 +58,8 @@ def write_plot(run: Run, path: pathlib.Path) -> None:
         ax.grid(alpha=0.3)
     for ax in axes[:, 0]:
         ax.set_ylabel("GB/s")
-    axes.flat[0].legend(fontsize=7)
     figure.suptitle(run.machine.get("device", ""), fontsize=10)
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0.05, 1, 1))
+    figure.legend(lines.values(), lines, loc="lower center", ncols=len(lines), fontsize=8)
     figure.savefig(path, dpi=120, metadata={"Date": None} if path.suffix == ".svg" else None)
     pyplot.close(figure)
