@@ -15,6 +15,9 @@ namespace {
 // Rows of the output that leave the device idle unless their tokens are shared out.
 constexpr int64_t kFewRows = 512;
 
+// Scratch that v1 asks for, at most: to find more, an allocator may have to give up what it caches.
+constexpr int64_t kMostScratchBytes = 256 << 20;
+
 constexpr int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Whether loads of `bytes` bytes are aligned wherever they fall in a cache.
@@ -97,8 +100,8 @@ Status LaunchPartitioned(const PagedAttentionParams& params, const PagedAttentio
 bool GetScratch(const PagedAttentionParams& params, int64_t partitions, const ScratchMemory& memory,
                 PagedAttentionScratch* scratch) {
   const int64_t rows = params.num_seqs * params.num_heads * partitions;
-  const int64_t floats = static_cast<int64_t>(sizeof(float));
-  void* const bytes = memory.Allocate(rows * (params.head_size + 2) * floats);
+  const int64_t size = rows * (params.head_size + 2) * static_cast<int64_t>(sizeof(float));
+  void* const bytes = size <= kMostScratchBytes ? memory.Allocate(size) : nullptr;
   if (bytes == nullptr) return false;
   auto* const tmp_out = static_cast<float*>(bytes);
   float* const exp_sums = tmp_out + rows * params.head_size;

@@ -83,6 +83,8 @@ class GuardedScratch {
             this};
   }
 
+  bool WasAskedFor() const { return bytes_ != nullptr; }
+
   void Check(const std::string& name) const {
     if (bytes_ == nullptr) return;
     const std::vector<uint8_t> all = bytes_->Read();
@@ -437,6 +439,31 @@ int TestFarBlocks() {
   return 3;
 }
 
+// A few rows of long sequences have scratch, unless it would be very much.
+int TestScratchIsBounded() {
+  for (const bool bounded : {false, true}) {
+    DecodeCase c;
+    c.element = ElementType::kFloat32;  // the general kernel, which has a row a partition
+    c.head_size = 128;
+    c.group = 32;
+    c.num_kv_heads = 1;
+    c.lengths.assign(16, 5);
+    c.max_seq_len = bounded ? 600'000 : 16'384;
+    const DecodeInput input(c);
+    const DeviceInput device(c, input);
+    PagedAttentionParams params = input.params;
+    device.SetPointers(&params);
+    const DeviceBytes out(params.num_seqs * params.out_seq_stride * input.ElementBytes());
+    params.out = out.data();
+    GuardedScratch scratch;
+    const Status status = PagedAttentionV1Cuda(params, scratch.memory(), nullptr);
+    Must(cudaDeviceSynchronize(), "synchronisation");
+    Expect(status.ok(), "bounded scratch: " + status.message());
+    Expect(scratch.WasAskedFor() != bounded, c.Describe() + ": whether scratch is asked for");
+  }
+  return 2;
+}
+
 void ExpectError(const Status& status, const std::string& what) {
   Expect(status.message().find(what) != std::string::npos,
          "'" + status.message() + "' names " + what);
@@ -467,6 +494,7 @@ int main(int argc, char** argv) {
   const std::vector<t::DecodeCase> cases = t::Cases(quick);
   for (const t::DecodeCase& c : cases) t::Run(c);
   int others = t::TestAllSkipped() + t::TestErrors() + t::TestRepeats(quick);
+  others += t::TestScratchIsBounded();
   if (!quick) others += t::TestFarBlocks();
   return t::Report("paged_attention_cuda_test", 3 * static_cast<int>(cases.size()) + others);
 }
