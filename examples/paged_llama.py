@@ -59,7 +59,7 @@ class PagedLlama:
         Args:
             model: any Llama whose head size the operators take.
             kv: from `new_cache`.
-            version: of the operator: "v1", "v2", or "auto" for what stablekv finds faster.
+            version: of the operator: "v1", "v2", or "auto" for KVCache.attend.
         """
         self.kv = kv
         self._model = model

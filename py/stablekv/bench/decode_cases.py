@@ -27,7 +27,7 @@ class DecodeCase:
     block_size: int = 16
     dtype: torch.dtype = torch.bfloat16
     ragged: bool = False
-    version: str = "auto"  # or v1, v2: which operator, instead of the wrapper's choice
+    version: str = "auto"  # or v1, v2: that operator, instead of paged_attention
 
     @property
     def name(self) -> str:

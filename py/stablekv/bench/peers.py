@@ -21,7 +21,7 @@ _SDPA = {
 def peers_of(data: DecodeData) -> dict[str, Callable[[], Work]]:
     """By name. Each is made when it is called, for it may need as much memory as the caches."""
     if data.case.version != "auto":
-        return {}  # the same work as the case that leaves the choice
+        return {}  # the same work as that of paged_attention
     return {**_dense_peers(data), **flashinfer_peers(data)}
 
 

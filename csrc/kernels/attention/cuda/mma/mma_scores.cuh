@@ -11,8 +11,8 @@
 namespace stablekv {
 
 // Products of a tile of 16 tokens with the heads: lane (g, t) holds rows g and g + 8, that is
-// tokens TokenOfRow(g) and TokenOfRow(g + 8), of heads 2t and 2t + 1 of each: [2 * (row / 8) + head
-// % 2].
+// tokens TokenOfRow(g) and TokenOfRow(g + 8), of heads 2t and 2t + 1 of each product:
+// [product][tile][2 * (row / 8) + head % 2].
 template <typename Shape>
 using ScoreTiles = float[Shape::kProducts][Shape::kRowTiles][4];
 
