@@ -212,7 +212,7 @@ Status PreparePagedAttentionV2(const PagedAttentionArgs& args,
   scratch->exp_sums = static_cast<float*>(scratch_args.exp_sums.data);
   scratch->max_logits = static_cast<float*>(scratch_args.max_logits.data);
   scratch->tmp_out = scratch_args.tmp_out.data;
-  scratch->num_partitions = (params->max_seq_len + kPartitionSize - 1) / kPartitionSize;
+  scratch->num_partitions = CeilDivide(params->max_seq_len, kPartitionSize);
   scratch->tmp_element = params->element;
   return Status();
 }

@@ -249,13 +249,35 @@ def test_v1_and_v2_agree(dtype, device):
 
 
 @each_device
-@pytest.mark.parametrize("lengths, heads", [((512, 3), 2), ((600,) * 9, 64), ((8193, 1), 8)])
-def test_paged_attention_is_v1(lengths, heads, device):
+@pytest.mark.parametrize(
+    "lengths, heads",
+    [
+        ((512, 3), 2),
+        ((513, 3), 2),
+        ((600,) * 9, 64),
+        ((600,) * 8, 64),
+        ((8192,) + (1,) * 8, 64),
+        ((8193,) + (1,) * 8, 64),
+    ],
+)
+def test_paged_attention_is_v1(monkeypatch, lengths, heads, device):
     case = AttentionCase(
         seq_lens=lengths, num_heads=heads, num_kv_heads=1, head_size=32, dtype=torch.float16
     )
+    calls = []
+    library = stablekv.attention._library
+    for version in ("v1", "v2"):
+        name = f"paged_attention_{version}"
+        operator = getattr(library, name)
+        monkeypatch.setattr(
+            library,
+            name,
+            lambda *values, version=version, run=operator: (calls.append(version), run(*values)),
+        )
     arguments = attention.arguments_of(case, device)
     out = _convenient(arguments, max_seq_len=arguments["max_seq_len"])
+    assert calls == ["v1"]
+    monkeypatch.undo()
     assert torch.equal(out, attention.check("v1", arguments))
 
 

@@ -69,7 +69,7 @@ std::string NameOf(Version version) {
   return version == Version::kV1 ? "v1" : version == Version::kV2 ? "v2" : "v1 with scratch";
 }
 
-// Scratch for v1, full of NaN, and as many bytes behind it that are not its.
+// Scratch for v1, full of NaN, and bytes behind it that are not to be written.
 class GuardedScratch {
  public:
   ScratchMemory memory() {
