@@ -15,66 +15,15 @@
 #include <vector>
 
 #include "benchmarks/cuda/bench_support.h"
+#include "benchmarks/cuda/decode_shapes.h"
 #include "benchmarks/cuda/gather_limit.h"
 #include "csrc/kernels/attention/cuda/mma/mma_attention.h"
+#include "csrc/kernels/attention/cuda/share_plan.h"
 #include "csrc/kernels/attention/paged_attention.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 
 namespace stablekv::bench {
 namespace {
-
-constexpr int64_t kRag = -1;  // sequences of 256 to 16384 tokens
-
-struct Shape {
-  std::string name;
-  int64_t num_heads;
-  int64_t num_kv_heads;
-  int64_t batch;
-  int64_t context;
-  CacheType cache;
-  int64_t head_size = 128;
-  int64_t block_size = 16;
-  ElementType element = ElementType::kBFloat16;
-};
-
-std::vector<Shape> Shapes() {
-  std::vector<Shape> shapes;
-  struct Heads {
-    const char* name;
-    int64_t query, kv;
-  };
-  for (const CacheType cache : {CacheType::kAuto, CacheType::kFp8E4M3}) {
-    for (const Heads& heads : {Heads{"a", 32, 8}, Heads{"b", 32, 32}, Heads{"c", 8, 1}}) {
-      for (const int64_t context : {512, 4096, 16384}) {
-        for (const int64_t batch : {1, 16, 64, 256}) {
-          if (heads.kv == 32 && batch == 256 && context == 16384) continue;
-          shapes.push_back({heads.name, heads.query, heads.kv, batch, context, cache});
-        }
-      }
-      if (heads.kv != 32) shapes.push_back({heads.name, heads.query, heads.kv, 64, kRag, cache});
-      if (heads.kv == 1) shapes.push_back({heads.name, heads.query, heads.kv, 256, kRag, cache});
-    }
-  }
-  // Other head sizes, block sizes and formats, at the same bytes.
-  for (const CacheType cache : {CacheType::kAuto, CacheType::kFp8E4M3}) {
-    for (const int64_t head_size : {32, 64, 80, 96, 112, 120, 192, 256}) {
-      if (cache != CacheType::kAuto && head_size == 120) continue;
-      shapes.push_back({"d" + std::to_string(head_size), 32, 8, 64,
-                        4096 * 128 / head_size / 512 * 512, cache, head_size});
-    }
-    shapes.push_back({"bs8", 32, 8, 64, 4096, cache, 128, 8});
-    shapes.push_back({"bs32", 32, 8, 64, 4096, cache, 128, 32});
-  }
-  shapes.push_back({"e5m2", 32, 8, 64, 4096, CacheType::kFp8E5M2});
-  shapes.push_back({"f16", 32, 8, 64, 4096, CacheType::kAuto, 128, 16, ElementType::kFloat16});
-  for (const CacheType cache : {CacheType::kAuto, CacheType::kFp8E4M3}) {
-    shapes.push_back({"g12", 96, 8, 64, 4096, cache});
-    shapes.push_back({"g16", 128, 8, 64, 4096, cache});
-    shapes.push_back({"g16", 128, 8, 64, 8192, cache, 64});
-    shapes.push_back({"g16", 16, 1, 16, 4096, cache});
-  }
-  return shapes;
-}
 
 // out[d] of one head of one sequence, one CTA of head_size threads each.
 __global__ void PlainAttention(PagedAttentionParams p, float* logits, float* out, int64_t stride) {
@@ -135,7 +84,8 @@ class Run {
       lengths_.push_back(static_cast<int32_t>(
           shape.context == kRag ? 256 + (16384 - 256) * ((s * 37 + 11) % 64) / 63 : shape.context));
     }
-    max_len_ = *std::max_element(lengths_.begin(), lengths_.end());
+    max_len_ =
+        std::max<int64_t>(*std::max_element(lengths_.begin(), lengths_.end()), shape.max_seq_len);
     const int64_t bs = shape.block_size;
     columns_ = (max_len_ + bs - 1) / bs;
     for (const int32_t length : lengths_) blocks_ += (length + bs - 1) / bs;
@@ -306,34 +256,62 @@ double Time(const Run& run, const std::string& what,
   });
 }
 
-// Plans beside the one that is picked, to see whether it is the best.
-void Sweep(const Run& run, const MmaDevice& device) {
-  std::vector<std::pair<double, std::string>> results;
-  const PagedAttentionParams params = run.Params(0);
+// A name for a plan: CTAs of a cluster x splits, and what else it says.
+std::string PlanText(const SplitPlan& plan) {
+  if (plan.num_shares > 0) return std::to_string(plan.num_shares) + " shares";
+  std::string text =
+      "c" + std::to_string(plan.cluster_size) + "x" + std::to_string(plan.num_splits);
+  if (plan.log_items_per_cta > 0) text += " of " + std::to_string(1 << plan.log_items_per_cta);
+  return text;
+}
+
+// Plans beside the one that is picked.
+std::vector<SplitPlan> OtherPlans(const PagedAttentionParams& params, const MmaDevice& device) {
+  std::vector<SplitPlan> plans;
   const int64_t items = params.num_seqs * params.num_kv_heads;
   for (const int cluster : {1, 2, 4, 8, 16}) {
-    for (int64_t split = kPartitionSize; split < 2 * run.max_len(); split *= 2) {
-      const int splits = static_cast<int>((run.max_len() + split - 1) / split);
+    for (int64_t split = kPartitionSize; split < 2 * params.max_seq_len; split *= 2) {
+      const int splits = static_cast<int>((params.max_seq_len + split - 1) / split);
       const int64_t ctas = items * cluster * splits;
-      if (splits == 1 && split != kPartitionSize && split / 2 >= run.max_len()) continue;
-      if (run.max_len() < cluster * 32 * splits || ctas > 16384 || (ctas < 100 && cluster < 8)) {
+      if (splits == 1 && split != kPartitionSize && split / 2 >= params.max_seq_len) continue;
+      if (params.max_seq_len < cluster * 32 * splits || ctas > 16384 ||
+          (ctas < 100 && cluster < 8)) {
         continue;
       }
       // Whatever there is to choose beside the cut: the order, and the length of the rings.
       const bool ordered = ctas > 2 * device.processors && params.num_seqs <= 256;
       for (int choice = 0; choice < (ordered ? 4 : 2); ++choice) {
-        const SplitPlan plan = {cluster, splits, split, choice >= 2, choice % 2 == 1};
-        char text[64];
-        std::snprintf(text, sizeof(text), "c%d x %d (%ld ctas%s%s)", cluster, splits,
-                      static_cast<long>(ctas), plan.longest_first ? ", order" : "",
-                      plan.short_rings ? ", short" : "");
-        const double time =
-            Time(run, text, [&](const PagedAttentionParams& p, cudaStream_t stream) {
-              return LaunchMmaAttention(p, &run.scratch(), plan, stream);
-            });
-        results.push_back({time, text});
+        plans.push_back({cluster, splits, split, choice >= 2, choice % 2 == 1, 0, 0});
       }
     }
+  }
+  const int64_t whole = (params.max_seq_len + kPartitionSize - 1) / kPartitionSize * kPartitionSize;
+  for (const int log_items : {1, 2}) {
+    if (items >= 128 << log_items && params.head_size <= 128) {
+      plans.push_back({1, 1, whole, false, false, log_items, 0});
+      plans.push_back({1, 1, whole, false, true, log_items, 0});
+    }
+  }
+  for (const int eighths : {4, 8, 10, 12, 14, 16, 20, 24, 32}) {
+    const int64_t shares = eighths * device.processors / 8 / params.num_kv_heads;
+    if (params.num_seqs <= kMostSharing && shares > params.num_seqs / 4 &&
+        shares + params.num_seqs <= params.num_seqs * (whole / kPartitionSize)) {
+      plans.push_back({1, 1, whole, false, true, 0, static_cast<int>(shares)});
+    }
+  }
+  return plans;
+}
+
+// Times them, to see whether it is the best.
+void Sweep(const Run& run, const MmaDevice& device) {
+  std::vector<std::pair<double, std::string>> results;
+  for (const SplitPlan& plan : OtherPlans(run.Params(0), device)) {
+    const std::string text = PlanText(plan) + (plan.longest_first ? ", order" : "") +
+                             (plan.short_rings ? ", short" : "");
+    const double time = Time(run, text, [&](const PagedAttentionParams& p, cudaStream_t stream) {
+      return LaunchMmaAttention(p, &run.scratch(), plan, stream);
+    });
+    results.push_back({time, text});
   }
   std::sort(results.begin(), results.end());
   std::printf("    ");
@@ -341,15 +319,11 @@ void Sweep(const Run& run, const MmaDevice& device) {
     std::printf("%s %.1f | ", results[i].second.c_str(), results[i].first);
   }
   for (const auto& result : results) {
-    if (result.second.find("x 1 (") == std::string::npos) continue;
+    if (result.second.find("x1") == std::string::npos) continue;
     std::printf("best of one split: %s %.1f", result.second.c_str(), result.first);
     break;
   }
   std::printf("\n");
-}
-
-std::string PlanText(const SplitPlan& plan) {
-  return "c" + std::to_string(plan.cluster_size) + "x" + std::to_string(plan.num_splits);
 }
 
 // Host time of a call, microseconds: many calls onto a stream that is kept short.
@@ -376,10 +350,13 @@ void Bench(const Shape& shape, uint8_t* pool, bool sweep) {
   MmaDevice device;
   MustBeOk(MmaDevice::OfCurrent(&device));
   if (one_plan != nullptr) {
-    SplitPlan plan = {1, 1, 0, false, false};
-    std::sscanf(one_plan, "%d,%d", &plan.cluster_size, &plan.num_splits);
+    SplitPlan plan = {1, 1, 0, false, false, 0, 0};
+    std::sscanf(one_plan, "%d,%d,%d", &plan.cluster_size, &plan.num_splits, &plan.num_shares);
+    plan.short_rings = plan.cluster_size <= 2;
     plan.split_tokens = (run.max_len() / plan.num_splits + 31) / 32 * 32;
-    MustBeOk(LaunchMmaAttention(run.Params(0), &run.scratch(), plan, nullptr));
+    for (int i = 0; i < 3; ++i) {
+      MustBeOk(LaunchMmaAttention(run.Params(i % run.copies()), &run.scratch(), plan, nullptr));
+    }
     Must(cudaDeviceSynchronize(), "plan");
     return;
   }

@@ -92,7 +92,8 @@ Status LaunchPartitioned(const PagedAttentionParams& params, const PagedAttentio
   args.num_partitions = scratch.num_partitions;
   args.partition_size = kPartitionSize;
   if (args.num_partitions > 0) STABLEKV_RETURN_IF_ERROR(LaunchGeneral(args, stream));
-  return LaunchReduce({params, scratch, kPartitionSize, /*singles_are_done=*/false}, stream);
+  return LaunchReduce(
+      {params, scratch, kPartitionSize, /*num_shares=*/0, /*singles_are_done=*/false}, stream);
 }
 
 // Scratch for v1, which rounds once: results of partitions are float32. False if there is no
@@ -120,8 +121,8 @@ Status PagedAttentionV1Cuda(const PagedAttentionParams& params, const ScratchMem
   PagedAttentionScratch scratch;
   if (MmaCovers(params, device)) {
     const SplitPlan plan = MmaPlanFor(params, /*has_scratch=*/true, device);
-    if (plan.num_splits == 1) return LaunchMmaAttention(params, nullptr, plan, stream);
-    if (GetScratch(params, plan.num_splits, memory, &scratch)) {
+    if (!HasReduction(plan)) return LaunchMmaAttention(params, nullptr, plan, stream);
+    if (GetScratch(params, RowsOf(plan, params.num_seqs), memory, &scratch)) {
       return LaunchMmaAttention(params, &scratch, plan, stream);
     }
     return LaunchMmaAttention(params, nullptr, MmaPlanFor(params, /*has_scratch=*/false, device),

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "csrc/kernels/attention/cuda/decode_case.h"
+#include "csrc/kernels/attention/cuda/decode_cases.h"
 #include "csrc/kernels/attention/paged_attention.h"
 #include "csrc/kernels/common/cuda/test_support.h"
 
@@ -172,176 +173,6 @@ void Run(const DecodeCase& c) {
   }
 }
 
-constexpr int64_t kGroups[] = {1, 2, 3, 7, 8, 12};
-
-// Head sizes a cache can have: its keys come in chunks of 16 bytes.
-bool Fits(const DecodeCase& c) { return c.head_size % (16 / SizeOf(c.cache, c.element)) == 0; }
-
-std::vector<DecodeCase> Cases(bool quick) {
-  std::vector<DecodeCase> cases;
-  const auto add = [&](const DecodeCase& c) {
-    if (Fits(c)) cases.push_back(c);
-  };
-  int64_t turn = 0;
-  for (const ElementType element : kElements) {
-    for (const CacheType cache : kCaches) {
-      DecodeCase c;
-      c.element = element;
-      c.cache = cache;
-      // Every kernel: head sizes with all tile sizes, at lengths around the edges.
-      for (const int64_t head_size : kHeadSizes) {
-        c.head_size = head_size;
-        for (const int64_t group : {int64_t{1}, int64_t{4}, int64_t{8}}) {
-          c.group = group;
-          c.block_size = kBlockSizes[turn++ % 3];
-          c.num_kv_heads = 1 + turn % 2;
-          const int32_t block = static_cast<int32_t>(c.block_size);
-          c.lengths = {0, 1, block - 1, block, block + 1, 70, 257};
-          if (quick) c.lengths = {0, 1, block + 1, 70};
-          add(c);
-        }
-      }
-      // The rest at two head sizes.
-      for (const int64_t head_size : {int64_t{128}, int64_t{80}}) {
-        const DecodeCase base = [&] {
-          DecodeCase b = c;
-          b.head_size = head_size;
-          b.group = kGroups[turn++ % 6];
-          b.block_size = kBlockSizes[turn % 3];
-          return b;
-        }();
-        c = base;
-        c.lengths = quick ? std::vector<int32_t>{511, 513}
-                          : std::vector<int32_t>{5000, 511, 512, 513, 1023, 1024, 1025, 0};
-        add(c);
-        c = base;
-        c.lengths = {100, 45, 1};
-        c.alibi = true;
-        c.logit_spread = 4.0f;
-        add(c);
-        c.max_seq_len = 4000;  // more partitions than there are tokens for
-        c.padding = 16;
-        add(c);
-        c = base;
-        c.lengths = {-5, 3, 90, 200, INT32_MIN, INT32_MAX};
-        c.max_seq_len = 77;
-        add(c);
-        c = base;
-        c.lengths = {33, 150};
-        c.misalign = 1;
-        c.padding = 3;
-        add(c);
-        c = base;
-        c.lengths = {8, 130, 700};
-        c.bad_blocks = true;
-        add(c);
-        for (const int64_t step : {0, 1, 2, -1, -3}) {
-          c = base;
-          c.num_kv_heads = 3;
-          c.lengths = {1, 600, 1030};
-          if (quick) c.lengths = {300};
-          // Sparse blocks as large as a cache block, larger, and not a multiple of it.
-          const int64_t sizes[] = {c.block_size, 64, 24};
-          c.sparse = {/*tp_rank=*/turn % 3, /*local_blocks=*/step == 2 ? 0 : 2,
-                      /*vert_stride=*/5, /*block_size=*/sizes[turn % 3], step};
-          ++turn;
-          add(c);
-        }
-      }
-    }
-  }
-  // Lengths of every kind, in no order, with more work items than run at once: these come in the
-  // order of their lengths.
-  for (const CacheType cache : kCaches) {
-    DecodeCase c;
-    c.element = ElementType::kBFloat16;
-    c.cache = cache;
-    c.head_size = 128;
-    c.group = 4;
-    c.num_kv_heads = quick ? 24 : 8;
-    c.lengths.assign(quick ? 12 : 63, 0);
-    for (size_t s = 0; s < c.lengths.size(); ++s) {
-      c.lengths[s] = static_cast<int32_t>(quick ? s * 37 % 61 : s * 37 % 61 * 33);
-    }
-    c.lengths[3] = -1;
-    c.lengths[5] = quick ? 61 : 2100;
-    c.max_seq_len = quick ? 4096 : 2048;
-    add(c);
-    c.block_size = 8;
-    c.lengths.assign(c.lengths.size(), quick ? 33 : 333);  // all the same: no order to find
-    add(c);
-  }
-  // Large groups: a tile of up to 16 query heads, several tiles, and where there is none so wide.
-  for (const ElementType element : {ElementType::kFloat16, ElementType::kBFloat16}) {
-    for (const CacheType cache : kCaches) {
-      for (const int64_t head_size : {int64_t{64}, int64_t{128}, int64_t{96}}) {
-        for (const int64_t group : {9, 15, 16, 17, 24, 33}) {
-          DecodeCase c;
-          c.element = element;
-          c.cache = cache;
-          c.head_size = head_size;
-          c.group = group;
-          c.num_kv_heads = 1 + turn % 2;
-          c.block_size = kBlockSizes[turn++ % 3];
-          c.lengths = {0, 1, 31, 65, 257};
-          if (!quick) c.lengths.push_back(1100);
-          c.alibi = group == 16;
-          c.bad_blocks = group == 9;
-          c.padding = group == 24 ? 16 : 0;
-          add(c);
-        }
-      }
-    }
-  }
-  // fp8 in blocks of 8 tokens has kernels of its own.
-  for (const CacheType cache : {CacheType::kFp8E4M3, CacheType::kFp8E5M2}) {
-    for (const int64_t head_size : kHeadSizes) {
-      DecodeCase c;
-      c.element = head_size % 64 == 0 ? ElementType::kBFloat16 : ElementType::kFloat16;
-      c.cache = cache;
-      c.head_size = head_size;
-      c.block_size = 8;
-      c.group = 5;
-      c.lengths = {1, 7, 8, 9, 31, 65};
-      if (!quick) c.lengths.push_back(777);
-      add(c);
-      c.bad_blocks = true;
-      c.padding = 16;
-      add(c);
-    }
-  }
-  if (quick) return cases;
-  for (const int64_t group : kGroups) {
-    for (const int64_t block_size : kBlockSizes) {
-      DecodeCase c;
-      c.element = ElementType::kBFloat16;
-      c.head_size = 64;
-      c.group = group;
-      c.block_size = block_size;
-      c.num_kv_heads = 3;
-      c.lengths = {129, 530};
-      add(c);
-    }
-  }
-  DecodeCase c;
-  c.element = ElementType::kFloat16;
-  c.head_size = 32;
-  c.num_kv_heads = 1;
-  c.lengths.assign(70000, 3);  // more sequences than a grid's y or z has
-  for (size_t s = 0; s < c.lengths.size(); ++s) c.lengths[s] = static_cast<int32_t>(s % 5);
-  add(c);
-  c.lengths = {5};
-  c.group = 70000;
-  add(c);
-  c.group = 1;
-  c.lengths = {0};  // max_seq_len 0: no partitions at all
-  add(c);
-  c.lengths = {};
-  c.max_seq_len = 9;
-  add(c);
-  return cases;
-}
-
 // The bytes that a version gives, which must not depend on what ran when.
 std::vector<uint8_t> OutputOf(const DecodeCase& c, const DecodeInput& input,
                               PagedAttentionParams params, Version version) {
@@ -353,7 +184,7 @@ std::vector<uint8_t> OutputOf(const DecodeCase& c, const DecodeInput& input,
   return out.Read();
 }
 
-// One CTA an item, clusters, splits with a reduction, and items in the order of their lengths.
+// One CTA an item, clusters, shares with a reduction, and items in the order of their lengths.
 int TestRepeats(bool quick) {
   int count = 0;
   for (const CacheType cache : {CacheType::kAuto, CacheType::kFp8E4M3}) {
@@ -369,7 +200,7 @@ int TestRepeats(bool quick) {
       for (int64_t s = 0; s < num_seqs; ++s) {
         c.lengths.push_back(static_cast<int32_t>((s * 37 + 11) % 64 * (quick ? 20 : 60)));
       }
-      c.max_seq_len = 4096;
+      c.max_seq_len = num_seqs == 2 || num_seqs == 16 ? 20'000 : 4096;
       const DecodeInput input(c);
       const DeviceInput device(c, input);
       PagedAttentionParams params = input.params;
@@ -491,7 +322,7 @@ int main(int argc, char** argv) {
   namespace t = stablekv::testing;
   if (!t::HaveDevice("paged_attention_cuda_test")) return 0;
   const bool quick = argc > 1 && std::strcmp(argv[1], "--quick") == 0;
-  const std::vector<t::DecodeCase> cases = t::Cases(quick);
+  const std::vector<t::DecodeCase> cases = t::DecodeCases(quick);
   for (const t::DecodeCase& c : cases) t::Run(c);
   int others = t::TestAllSkipped() + t::TestErrors() + t::TestRepeats(quick);
   others += t::TestScratchIsBounded();

@@ -12,7 +12,8 @@ namespace stablekv {
 struct ReduceArgs {
   PagedAttentionParams params;
   PagedAttentionScratch scratch;
-  int64_t split_tokens;   // row i is of the tokens from i * split_tokens on
+  int64_t split_tokens;   // row i of a sequence is of the tokens from i * split_tokens on
+  int num_shares;         // if not 0, rows are those of shares (token_shares.cuh)
   bool singles_are_done;  // sequences of one split are in params.out already
 };
 

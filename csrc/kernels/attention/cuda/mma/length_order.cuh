@@ -13,8 +13,8 @@ namespace stablekv {
 // For all threads of a CTA together, before the first tiles are sent for, whose place it uses. At
 // most kMmaMostRanked sequences.
 template <typename Shape>
-__device__ __forceinline__ int64_t SequenceOfRank(const MmaDecodeArgs& args, int64_t rank,
-                                                  typename Shape::Shared& shared) {
+__device__ __forceinline__ int SequenceOfRank(const MmaDecodeArgs& args, int rank,
+                                              typename Shape::Shared& shared) {
   static_assert(kMmaMostRanked * sizeof(int) <= sizeof(shared.tiles));
   int* const lengths = reinterpret_cast<int*>(shared.tiles);
   const int count = static_cast<int>(args.params.num_seqs);
@@ -22,12 +22,14 @@ __device__ __forceinline__ int64_t SequenceOfRank(const MmaDecodeArgs& args, int
   const int thread = static_cast<int>(threadIdx.x);
   const int first = args.params.seq_lens[0];
   bool same = true;
+#pragma unroll 1
   for (int i = thread; i < padded; i += Shape::kThreads) {
     lengths[i] = i < count ? args.params.seq_lens[i] : INT32_MIN;
     same &= i >= count || lengths[i] == first;
   }
   FenceBulkCopies();  // what the threads do with the tiles' place comes before the tiles
   if (__syncthreads_and(same)) return rank;
+#pragma unroll 1
   for (int i = thread; i < count; i += Shape::kThreads) {
     const int length = lengths[i];
     int before = 0;

@@ -6,18 +6,26 @@
 
 #include "csrc/kernels/attention/cuda/mma/split_plan.h"
 #include "csrc/kernels/attention/paged_attention.h"
+#include "csrc/kernels/common/divisor.h"
 
 namespace stablekv {
 
-// A work item is (sequence, split of its tokens, kv head, tile of the query heads that share the kv
-// head); a cluster of `plan.cluster_size` CTAs takes one. Items are numbered with the tile running
-// fastest, so that clusters that read the same keys and values are neighbours.
+// A work item is (sequence, split of its tokens or a share of them, kv head, tile of the query
+// heads that share the kv head); a cluster of `plan.cluster_size` CTAs takes one, or a CTA takes
+// several. Items are numbered with the tile running fastest, so that clusters that read the same
+// keys and values are neighbours.
 struct MmaDecodeArgs {
   PagedAttentionParams params;
-  PagedAttentionScratch scratch;  // not read when plan.num_splits is 1
+  PagedAttentionScratch scratch;  // not read unless HasReduction(plan)
   SplitPlan plan;
   int group_size;      // query heads of a kv head
   int num_tiles;       // of a group
+  unsigned num_items;  // some shares may be missing
+  // What numbers of CTAs are taken apart by: they begin with that.
+  int log_cluster_size;
+  Divisor tiles;
+  Divisor kv_heads;
+  Divisor seqs;
   int heads_per_tile;  // of all tiles but the last
   int block_shift;     // block_size == 1 << block_shift
 };
@@ -29,6 +37,16 @@ inline constexpr int kMmaHeads = 8;
 // Head sizes with kernels for tiles of two products, for groups of more than kMmaHeads heads; not
 // for fp8 in blocks of kPairedBlockTokens.
 constexpr bool HasWideTiles(int64_t head_size) { return head_size == 64 || head_size == 128; }
+
+// Warps of a CTA, given the bytes of a tile (mma_shape.cuh): of small tiles more are needed for as
+// much to be on its way, as a step's cost is a latency.
+constexpr int MmaWarps(int64_t tile_bytes) {
+  return tile_bytes <= 2048 ? 8 : tile_bytes <= 8192 ? 4 : 2;
+}
+
+// Tokens that a warp takes at a time, given the bytes of a key: what a step costs whatever its size
+// weighs less in a longer one. Block sizes divide it.
+constexpr int MmaStepTokens(int64_t key_bytes) { return key_bytes <= 128 ? 64 : 32; }
 
 // Sequences, at most, that are put in the order of their lengths.
 inline constexpr int kMmaMostRanked = 256;

@@ -38,6 +38,12 @@ int64_t TilesOf(const PagedAttentionParams& params) {
   return CeilDivide(params.num_heads / params.num_kv_heads, ProductsOf(params) * kMmaHeads);
 }
 
+// Warps of a CTA.
+int WarpsOf(const PagedAttentionParams& params) {
+  const int64_t key_bytes = params.head_size * SizeOf(params.cache, params.element);
+  return MmaWarps(key_bytes * MmaStepTokens(key_bytes));
+}
+
 // Bytes a microsecond, 0 if the driver does not say. Asked for once: it reads the clock of the
 // memory over the bus.
 int64_t BandwidthOf(int device) {
@@ -120,6 +126,7 @@ SplitPlan MmaPlanFor(const PagedAttentionParams& params, bool has_scratch,
   work.bytes_per_token = 2 * params.head_size * SizeOf(params.cache, params.element);
   work.reads_once = TilesOf(params) == 1;
   work.has_scratch = has_scratch;
+  work.cta_warps = WarpsOf(params);
   work.num_processors = device.processors;
   work.bandwidth = device.bandwidth;
   work.has_clusters = device.code_arch >= 90;
@@ -136,9 +143,17 @@ Status LaunchMmaAttention(const PagedAttentionParams& params, const PagedAttenti
   args.num_tiles = static_cast<int>(TilesOf(params));
   args.heads_per_tile = static_cast<int>(CeilDivide(args.group_size, args.num_tiles));
   while ((int64_t{1} << args.block_shift) < params.block_size) ++args.block_shift;
+  const int64_t parts =
+      plan.num_shares != 0 ? plan.num_shares + params.num_seqs : params.num_seqs * plan.num_splits;
+  args.num_items = static_cast<unsigned>(parts * params.num_kv_heads * args.num_tiles);
+  while (1 << args.log_cluster_size < plan.cluster_size) ++args.log_cluster_size;
+  args.tiles = Divisor(static_cast<uint32_t>(args.num_tiles));
+  args.kv_heads = Divisor(static_cast<uint32_t>(params.num_kv_heads));
+  args.seqs = Divisor(static_cast<uint32_t>(params.num_seqs));
   STABLEKV_RETURN_IF_ERROR(LaunchForCache(args, stream));
-  if (plan.num_splits == 1) return Status();
-  return LaunchReduce({params, *scratch, plan.split_tokens, /*singles_are_done=*/true}, stream);
+  if (!HasReduction(plan)) return Status();
+  return LaunchReduce(
+      {params, *scratch, plan.split_tokens, plan.num_shares, /*singles_are_done=*/true}, stream);
 }
 
 }  // namespace stablekv

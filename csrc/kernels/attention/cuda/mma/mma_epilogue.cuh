@@ -63,8 +63,36 @@ struct Merged {
   }
 };
 
-// Writes elements of the result: to params.out, or to the split's row of the scratch, which has
-// natural logarithms and sums of unscaled weights.
+// Stores four neighbouring elements, at once if their place is aligned.
+__device__ __forceinline__ void StoreFour(ElementType type, void* array, int64_t index,
+                                          const float (&values)[4]) {
+  if (type == ElementType::kFloat32) {
+    float* const target = static_cast<float*>(array) + index;
+    if (reinterpret_cast<uintptr_t>(target) % 16 == 0) {
+      *reinterpret_cast<float4*>(target) = {values[0], values[1], values[2], values[3]};
+      return;
+    }
+#pragma unroll
+    for (int i = 0; i < 4; ++i) target[i] = values[i];
+    return;
+  }
+  uint16_t* const target = static_cast<uint16_t*>(array) + index;
+  uint16_t bits[4];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    bits[i] = type == ElementType::kFloat16 ? Float16Format::Encode(values[i])
+                                            : BFloat16Format::Encode(values[i]);
+  }
+  if (reinterpret_cast<uintptr_t>(target) % 8 == 0) {
+    *reinterpret_cast<ushort4*>(target) = {bits[0], bits[1], bits[2], bits[3]};
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < 4; ++i) target[i] = bits[i];
+}
+
+// Writes elements of the result: to params.out, or to a row of the scratch, which has natural
+// logarithms and sums of unscaled weights.
 template <typename Shape>
 __device__ __forceinline__ void WriteElements(const MmaDecodeArgs& args, const MmaItem& item,
                                               bool whole, int h, int element, const Merged& merged,
@@ -75,47 +103,71 @@ __device__ __forceinline__ void WriteElements(const MmaDecodeArgs& args, const M
   float values[4];
 #pragma unroll
   for (int i = 0; i < 4; ++i) values[i] = merged.sum == 0.0f ? 0.0f : merged.out[i] * factor;
-  if (whole) {
-    const int64_t index =
-        item.sequence * params.out_seq_stride + head * params.out_head_stride + element;
-#pragma unroll
-    for (int i = 0; i < 4; ++i) StoreElement(params.element, params.out, index + i, values[i]);
-    return;
-  }
-  constexpr float kLn2 = 0.6931471805599453f;
-  constexpr float kUnscaled = 1.0f / (1 << Shape::Traits::kWeightExponent);
-  const int64_t row =
-      (item.sequence * params.num_heads + head) * args.scratch.num_partitions + item.split;
-  const int64_t index = row * Shape::kHeadSize + element;
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    StoreElement(args.scratch.tmp_element, args.scratch.tmp_out, index + i, values[i]);
-  }
-  if (element == 0) {
+  const int64_t row = whole ? 0 : item.Row(args, head);
+  const int64_t first = whole
+                            ? item.sequence * params.out_seq_stride + head * params.out_head_stride
+                            : row * Shape::kHeadSize;
+  StoreFour(whole ? params.element : args.scratch.tmp_element,
+            whole ? params.out : args.scratch.tmp_out, first + element, values);
+  if (!whole && element == 0) {
+    constexpr float kLn2 = 0.6931471805599453f;
+    constexpr float kUnscaled = 1.0f / (1 << Shape::Traits::kWeightExponent);
     args.scratch.max_logits[row] = merged.max * kLn2;
     args.scratch.exp_sums[row] = merged.sum * kUnscaled;
   }
 }
 
-// Merges what PublishWarp left in the CTAs of the cluster, and writes the result.
+// Merges what PublishWarp left of warps of this CTA.
+template <typename Shape, int kMostWarps>
+__device__ __forceinline__ Merged MergeWarps(typename Shape::Shared& shared, int ring_tiles,
+                                             int first_warp, int num_warps, int h, int element) {
+  Merged merged;
+#pragma unroll
+  for (int i = 0; i < kMostWarps; ++i) {
+    if (i >= num_warps) break;
+    const int w = first_warp + i;
+    merged.Add(shared.max[w][h], shared.sum[w][h],
+               *reinterpret_cast<const float4*>(&shared.Sums(w, ring_tiles)[h][element]));
+  }
+  return merged;
+}
+
+// Writes the result of an item of which a CTA takes several, after a barrier of the CTA. For the
+// warps of the item together.
 template <typename Shape>
-__device__ void WriteItem(const MmaDecodeArgs& args, const MmaItem& item, const ItemTokens& tokens,
-                          int rank, float value_scale, typename Shape::Shared& shared) {
+__device__ __forceinline__ void WriteSmallItem(const MmaDecodeArgs& args, const MmaItem& item,
+                                               const ItemTokens& tokens, const WarpPlace& place,
+                                               float value_scale, typename Shape::Shared& shared) {
+  constexpr int kQuads = Shape::kHeadSize / 4;
+  const int count = item.num_heads * kQuads;
+  const int ring_tiles = Shape::RingTiles(args.plan);
+  const int threads = 32 << place.log_warps;
+#pragma unroll 1
+  for (int i = static_cast<int>(threadIdx.x) - 32 * place.first_warp; i < count; i += threads) {
+    const int h = i / kQuads;
+    const int element = i % kQuads * 4;
+    const Merged merged = MergeWarps<Shape, Shape::kWarps / 2>(shared, ring_tiles, place.first_warp,
+                                                               1 << place.log_warps, h, element);
+    WriteElements<Shape>(args, item, tokens.whole, h, element, merged, value_scale);
+  }
+}
+
+// Merges what PublishWarp left in the CTAs of the cluster and writes the result, after a barrier of
+// the CTA.
+template <typename Shape>
+__device__ __forceinline__ void WriteItem(const MmaDecodeArgs& args, const MmaItem& item,
+                                          const ItemTokens& tokens, int rank, float value_scale,
+                                          typename Shape::Shared& shared) {
   const int cluster_size = args.plan.cluster_size;
   constexpr int kQuads = Shape::kHeadSize / 4;
   const int count = item.num_heads * kQuads;
   const int ring_tiles = Shape::RingTiles(args.plan);
-  __syncthreads();
   // Each CTA merges its warps, in a cluster of several in the place of the first warp's sums.
   for (int i = threadIdx.x; i < count; i += Shape::kThreads) {
     const int h = i / kQuads;
     const int element = i % kQuads * 4;
-    Merged merged;
-#pragma unroll
-    for (int w = 0; w < Shape::kWarps; ++w) {
-      merged.Add(shared.max[w][h], shared.sum[w][h],
-                 *reinterpret_cast<const float4*>(&shared.Sums(w, ring_tiles)[h][element]));
-    }
+    const Merged merged =
+        MergeWarps<Shape, Shape::kWarps>(shared, ring_tiles, 0, Shape::kWarps, h, element);
     if (cluster_size == 1) {
       WriteElements<Shape>(args, item, tokens.whole, h, element, merged, value_scale);
       continue;

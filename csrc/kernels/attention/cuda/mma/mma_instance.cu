@@ -20,8 +20,7 @@ Status Launch(const MmaDecodeArgs& args, CudaStream stream) {
     using Shape = MmaShape<Format, kHeadSize, kPairs, kProducts>;
     static KernelLimits limits;
     LaunchConfig config;
-    const int64_t clusters =
-        args.params.num_seqs * args.plan.num_splits * args.params.num_kv_heads * args.num_tiles;
+    const int64_t clusters = ((args.num_items - 1) >> args.plan.log_items_per_cta) + 1;
     config.grid = dim3(static_cast<unsigned>(clusters * args.plan.cluster_size));
     config.block = dim3(Shape::kThreads);
     config.shared_bytes = sizeof(typename Shape::Shared);

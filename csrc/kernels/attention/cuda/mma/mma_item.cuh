@@ -5,50 +5,106 @@
 #include <cstdint>
 
 #include "csrc/kernels/attention/cuda/mma/mma_args.h"
+#include "csrc/kernels/attention/cuda/token_shares.cuh"
 
 namespace stablekv {
 
-// The work item of a cluster, as far as it does not depend on the length of the sequence.
-struct MmaItem {
-  int64_t sequence;
-  int64_t kv_head;
-  int64_t first_head;  // query head
-  int64_t split;
-  int num_heads;  // of the tile
+// The same number, which the compiler does not compute a second time where it is used: in the loop
+// over the tokens that costs more than a register.
+template <typename T>
+__device__ __forceinline__ T KeepInRegister(T number) {
+  static_assert(sizeof(T) == 4);
+  asm volatile("" : "+r"(number));
+  return number;
+}
 
-  __device__ __forceinline__ MmaItem(const MmaDecodeArgs& args, unsigned index) {
-    const unsigned tile = index % static_cast<unsigned>(args.num_tiles);
-    index /= static_cast<unsigned>(args.num_tiles);
-    const unsigned num_kv_heads = static_cast<unsigned>(args.params.num_kv_heads);
-    kv_head = index % num_kv_heads;
-    index /= num_kv_heads;
-    // All first splits, then all second ones: those that there may be nothing for come last.
-    sequence = index % static_cast<unsigned>(args.params.num_seqs);
-    split = index / static_cast<unsigned>(args.params.num_seqs);
-    const int first_in_group = static_cast<int>(tile) * args.heads_per_tile;
+// What a warp works on, and with which others.
+struct WarpPlace {
+  unsigned item;
+  int rank;        // of the CTA in its cluster
+  int first_warp;  // of the CTA's warps that take the item
+  int log_warps;   // of these
+  int part;        // of the item: this warp's among those of all CTAs
+
+  template <typename Shape>
+  static __device__ __forceinline__ WarpPlace Of(const MmaDecodeArgs& args, int warp) {
+    WarpPlace place;
+    place.log_warps = Shape::kLogWarps - args.plan.log_items_per_cta;
+    place.item = (blockIdx.x >> args.log_cluster_size << args.plan.log_items_per_cta) +
+                 static_cast<unsigned>(warp >> place.log_warps);
+    place.rank = static_cast<int>(blockIdx.x) & (args.plan.cluster_size - 1);
+    place.first_warp = warp >> place.log_warps << place.log_warps;
+    place.part = (place.rank << place.log_warps) + warp - place.first_warp;
+    return place;
+  }
+};
+
+// Once for all kernels of a compile, and out of the way of those that have no shares.
+static __device__ __noinline__ TokenShare ShareOf(int num_shares, const int32_t* seq_lens,
+                                                  int num_seqs, int max_seq_len, unsigned number,
+                                                  int lane) {
+  return TokenShares(num_shares, seq_lens, num_seqs, max_seq_len, lane).Of(number);
+}
+
+// A work item, as far as it does not depend on the length of the sequence.
+struct MmaItem {
+  int sequence;  // -1: there is no such share
+  int kv_head;
+  int first_head;   // query head
+  int num_heads;    // of the tile
+  int begin;        // token
+  int most_tokens;  // from there on
+  int row;          // of the scratch: the split, or that of the share
+
+  __device__ __forceinline__ MmaItem(const MmaDecodeArgs& args, unsigned index, int lane) {
+    const unsigned group = args.tiles.Quotient(index);
+    const unsigned part = args.kv_heads.Quotient(group);
+    const int first_in_group =
+        static_cast<int>(args.tiles.Remainder(index, group)) * args.heads_per_tile;
+    kv_head = static_cast<int>(args.kv_heads.Remainder(group, part));
     first_head = kv_head * args.group_size + first_in_group;
     num_heads = min(args.heads_per_tile, args.group_size - first_in_group);
+    if (args.plan.num_shares == 0) {
+      // All first splits, then all second ones: those that there may be nothing for come last.
+      const unsigned split = args.seqs.Quotient(part);
+      sequence = static_cast<int>(args.seqs.Remainder(part, split));
+      row = static_cast<int>(split);
+      begin = static_cast<int>(min(row * args.plan.split_tokens, kMostTokens));
+      most_tokens = static_cast<int>(min(args.plan.split_tokens, kMostTokens));
+    } else {
+      const TokenShare share = ShareOf(args.plan.num_shares, args.params.seq_lens,
+                                       static_cast<int>(args.params.num_seqs),
+                                       static_cast<int>(args.params.max_seq_len), part, lane);
+      sequence = share.sequence;
+      begin = share.begin;
+      most_tokens = share.tokens;
+      row = share.row;
+    }
   }
 
-  __device__ __forceinline__ int64_t Begin(const SplitPlan& plan) const {
-    return split * plan.split_tokens;
+  // The row of query head `head` among all of the scratch.
+  __device__ __forceinline__ int64_t Row(const MmaDecodeArgs& args, int64_t head) const {
+    if (args.plan.num_shares != 0) return row * args.params.num_heads + head;
+    return (sequence * args.params.num_heads + head) * args.scratch.num_partitions + row;
   }
+
+ private:
+  static constexpr int64_t kMostTokens = INT32_MAX;  // of a length
 };
 
 // The tokens of an item: [begin, end) of a sequence of `length`.
 struct ItemTokens {
-  int64_t length;
-  int64_t begin;
-  int64_t end;
-
+  int length;
+  int begin;
+  int end;
   bool whole;  // all tokens of the sequence: needs no scratch
 
   __device__ __forceinline__ ItemTokens(const MmaDecodeArgs& args, const MmaItem& item,
                                         int seq_len) {
-    length = max(int64_t{0}, min(static_cast<int64_t>(seq_len), args.params.max_seq_len));
-    whole = length <= args.plan.split_tokens;
-    begin = min(item.Begin(args.plan), length);
-    end = min(begin + args.plan.split_tokens, length);
+    length = max(0, static_cast<int>(min(static_cast<int64_t>(seq_len), args.params.max_seq_len)));
+    whole = item.begin == 0 && length <= item.most_tokens;
+    begin = min(item.begin, length);
+    end = begin + min(item.most_tokens, length - begin);
   }
 };
 
@@ -61,17 +117,17 @@ struct WarpSteps {
 
   template <typename Shape>
   static __device__ __forceinline__ WarpSteps Of(const MmaDecodeArgs& args, const MmaItem& item,
-                                                 int part) {
+                                                 const WarpPlace& place) {
     WarpSteps steps;
-    steps.first = static_cast<int>(item.Begin(args.plan) >> Shape::kLogStepTokens) + part;
-    steps.stride = args.plan.cluster_size * Shape::kWarps;
+    steps.first = KeepInRegister((item.begin >> Shape::kLogStepTokens) + place.part);
+    steps.stride = KeepInRegister(args.plan.cluster_size << place.log_warps);
     steps.count = 0;
     return steps;
   }
   template <typename Shape>
   __device__ __forceinline__ void SetCount(const ItemTokens& tokens) {
-    const int past =
-        static_cast<int>((tokens.end + Shape::kStepTokens - 1) >> Shape::kLogStepTokens);
+    const int past = static_cast<int>(
+        (static_cast<unsigned>(tokens.end) + Shape::kStepTokens - 1) >> Shape::kLogStepTokens);
     count = past <= first || tokens.begin == tokens.end ? 0 : (past - first - 1) / stride + 1;
   }
 };

@@ -61,10 +61,12 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResidentCtas)
   WaitForEarlierKernels();
   LetNextKernelStart();
 
-  const unsigned cluster_size = static_cast<unsigned>(args.plan.cluster_size);
-  MmaItem item(args, blockIdx.x / cluster_size);
-  const int rank = static_cast<int>(blockIdx.x % cluster_size);
-  WarpSteps steps = WarpSteps::Of<Shape>(args, item, rank * Shape::kWarps + warp);
+  const WarpPlace place = WarpPlace::Of<Shape>(args, warp);
+  const bool idle = place.item >= args.num_items;  // in the last CTA
+  MmaItem item(args, KeepInRegister(idle ? args.num_items - 1 : place.item), lane);
+  if (item.sequence < 0) return;
+  item.kv_head = KeepInRegister(item.kv_head);
+  WarpSteps steps = WarpSteps::Of<Shape>(args, item, place);
   TileLoader<Shape> loader(args, item, warp, lane, shared);
   MmaQuery<Shape> query;
   int seq_len;
@@ -84,14 +86,14 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResidentCtas)
     }
     if (__builtin_expect(in_order, true)) break;
     in_order = true;
-    const int64_t sequence = SequenceOfRank<Shape>(args, item.sequence, shared);
+    const int sequence = SequenceOfRank<Shape>(args, item.sequence, shared);
     if (sequence == item.sequence) break;
     item.sequence = sequence;
   }
 
   const ItemTokens tokens(args, item, seq_len);
-  if (item.split != 0 && tokens.begin >= tokens.length) return;
-  steps.SetCount<Shape>(tokens);
+  if (item.begin != 0 && tokens.begin >= tokens.length) return;
+  if (!idle) steps.SetCount<Shape>(tokens);
   loader.Start(steps, tokens.end);
   MmaSoftmax<Shape> softmax;
   MmaSums<Shape> sums;
@@ -104,7 +106,12 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResidentCtas)
 
   softmax.Finish();
   PublishWarp<Shape>(softmax, sums, args, warp, lane, shared);
-  WriteItem<Shape>(args, item, tokens, rank, value_scale, shared);
+  __syncthreads();
+  if (args.plan.log_items_per_cta == 0) {
+    WriteItem<Shape>(args, item, tokens, place.rank, value_scale, shared);
+  } else if (!idle) {
+    WriteSmallItem<Shape>(args, item, tokens, place, value_scale, shared);
+  }
 #endif
 }
 

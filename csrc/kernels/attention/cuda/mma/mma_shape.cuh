@@ -30,17 +30,15 @@ struct MmaShape {
   static constexpr int kHeadSteps = (kHeadSize + 15) / 16;
   static constexpr int kChunks = kHeadSize * kElementBytes / 16;  // 16 bytes of a key
 
-  // Tokens that a warp takes at a time, a step; block sizes divide it. What a step costs whatever
-  // its size weighs less in a longer one.
-  static constexpr int kStepTokens = kHeadSize * kElementBytes <= 128 ? 64 : 32;
+  static constexpr int kStepTokens = MmaStepTokens(kHeadSize * kElementBytes);
   static constexpr int kRowTiles = kStepTokens / 16;
   static constexpr int kLogStepTokens = kStepTokens == 64 ? 6 : 5;
 
   static constexpr uint64_t kAllAttended = ~uint64_t{0} >> (64 - kStepTokens);
 
   static constexpr int kTileBytes = kStepTokens * kHeadSize * kElementBytes;
-  // Of small tiles more warps are needed for as much to be on its way: a step's cost is a latency.
-  static constexpr int kWarps = kTileBytes <= 2048 ? 8 : kTileBytes <= 8192 ? 4 : 2;
+  static constexpr int kWarps = MmaWarps(kTileBytes);
+  static constexpr int kLogWarps = kWarps == 8 ? 3 : kWarps == 4 ? 2 : 1;
   static constexpr int kThreads = 32 * kWarps;
 
   // Two CTAs fit on a multiprocessor, so that one loads while the other starts or ends.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "csrc/kernels/attention/cuda/mma/mma_args.h"
+#include "csrc/kernels/attention/cuda/share_plan.h"
 #include "csrc/kernels/attention/paged_attention.h"
 
 namespace stablekv {
@@ -14,12 +15,18 @@ constexpr int64_t kCtaTokens = 128;
 // Of keys and values for one CTA: less is read in the time that a second kernel takes.
 constexpr int64_t kBytesWorthAReduction = 256 << 10;
 
-// Of keys and values for one CTA of a pair: more is worth a reduction, should other sequences be
-// shorter. If none is, the reduction costs 1 to 3%.
-constexpr int64_t kBytesOfALongPair = 2 << 20;
-
 // As many splits of one CTA, and more of two, are faster than the other way round.
 constexpr int64_t kMostSplitsOfOneCta = 4;
+
+// Of keys and values for one item: more leaves multiprocessors idle for long, should the other
+// sequences be shorter, or all be shorter than the call says.
+constexpr int64_t kBytesOfALongItem = 3 << 20;
+
+// Of keys and values for a CTA that takes several items: with more, a few CTAs would end alone.
+constexpr int64_t kBytesOfShortItems = 1 << 20;
+
+// Waves of CTAs of several items that are to be this full: parts of a wave, of 256.
+constexpr int64_t kFullWave = 218;
 
 // Of keys and values for one CTA: less is read before an order by length is found.
 constexpr int64_t kBytesWorthAnOrder = 512 << 10;
@@ -58,6 +65,8 @@ int ClusterSizeFor(const SplitWork& work) {
   return size;
 }
 
+int64_t ItemBytes(const SplitWork& work) { return work.max_seq_len * work.bytes_per_token; }
+
 // CTAs that share keys and values are to stay together.
 bool CanBeOrdered(const SplitWork& work) {
   return work.reads_once && work.num_seqs > 1 && work.num_seqs <= kMmaMostRanked;
@@ -67,8 +76,38 @@ bool CanBeOrdered(const SplitWork& work) {
 // multiprocessors would have two long ones. Twice as many CTAs of half the work can have an order.
 bool AreLongAndAllAtOnce(const SplitWork& work) {
   return work.has_clusters && CanBeOrdered(work) && work.items > work.num_processors &&
-         work.items <= 2 * work.num_processors &&
-         work.max_seq_len * work.bytes_per_token >= 2 * kBytesOfALongPair;
+         work.items <= 2 * work.num_processors && ItemBytes(work) >= kBytesOfALongItem;
+}
+
+// Whether a CTA or a cluster for each item would do badly if lengths differ.
+bool IsForShares(const SplitWork& work) {
+  return work.has_scratch && work.num_seqs > 1 && work.num_seqs <= kMostSharing &&
+         work.items <= work.num_processors && work.max_seq_len <= kLongestShared &&
+         ItemBytes(work) >= kBytesOfALongItem;
+}
+
+// As many shares as CTAs run at once, as far as there are rows for them: a sequence has one for its
+// last share and those of kPartitionSize tokens each.
+int SharesFor(const SplitWork& work) {
+  const int64_t running = 2 * work.num_processors / (work.items / work.num_seqs);
+  const int64_t rows = work.num_seqs * (CeilDivide(work.max_seq_len, kPartitionSize) - 1);
+  return static_cast<int>(std::min(running, rows));
+}
+
+// Short items are read at full speed if warps do not wait for each other: several to a CTA, if
+// these then come in full waves.
+int LogItemsPerCta(const SplitWork& work) {
+  const int64_t running = 2 * work.num_processors;
+  for (int log_items = 2; log_items > 0; --log_items) {
+    const int64_t ctas = CeilDivide(work.items, 1 << log_items);
+    const bool many = ctas > 4 * running;
+    if (work.cta_warps >> log_items > 0 && !(log_items == 2 && many) &&
+        ItemBytes(work) << log_items <= kBytesOfShortItems &&
+        256 * ctas >= kFullWave * CeilDivide(ctas, running) * running) {
+      return log_items;
+    }
+  }
+  return 0;
 }
 
 void SetSplits(const SplitWork& work, int64_t split_tokens, SplitPlan* plan) {
@@ -85,6 +124,12 @@ SplitPlan Cut(const SplitWork& work) {
   plan.num_splits = 1;
   plan.split_tokens =
       std::max<int64_t>(CeilDivide(work.max_seq_len, kMmaMostStepTokens), 1) * kMmaMostStepTokens;
+  if (IsForShares(work)) {
+    plan.cluster_size = 1;
+    plan.num_shares = SharesFor(work);
+    return plan;
+  }
+  if (plan.cluster_size == 1) plan.log_items_per_cta = LogItemsPerCta(work);
   const int64_t ctas = work.items * plan.cluster_size;
   const int64_t cta_bytes = work.max_seq_len / plan.cluster_size * work.bytes_per_token;
   const bool full = 2 * ctas > work.num_processors;
@@ -103,11 +148,6 @@ SplitPlan Cut(const SplitWork& work) {
     const int64_t share = work.num_processors / work.items;
     plan.cluster_size = share <= kMostSplitsOfOneCta ? 1 : 2;
     SetSplits(work, CeilDivide(work.max_seq_len, share / plan.cluster_size), &plan);
-  } else if (plan.cluster_size == 2 && ctas <= work.num_processors && work.num_seqs > 1 &&
-             cta_bytes >= kBytesOfALongPair) {
-    // As long as the longest sequence, pairs would keep only its own two CTAs busy at the end.
-    plan.cluster_size = 1;
-    SetSplits(work, CeilDivide(work.max_seq_len, 4), &plan);
   } else if (!half_full) {
     // Even the largest cluster leaves most multiprocessors idle.
     if (cta_bytes < kBytesWorthAReduction) return plan;
@@ -124,6 +164,10 @@ SplitPlan Cut(const SplitWork& work) {
 
 SplitPlan PlanSplits(const SplitWork& work) {
   SplitPlan plan = Cut(work);
+  if (plan.num_shares > 0 || plan.log_items_per_cta > 0) {
+    plan.short_rings = work.has_clusters;
+    return plan;
+  }
   const int64_t ctas = work.items * plan.cluster_size * plan.num_splits;
   const int64_t cta_bytes = plan.split_tokens / plan.cluster_size * work.bytes_per_token;
   // As long as all CTAs run at once, their order does not matter. Two fit on a multiprocessor.

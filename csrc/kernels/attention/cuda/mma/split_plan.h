@@ -15,6 +15,11 @@ struct SplitPlan {
   int64_t split_tokens;  // a multiple of kMmaMostStepTokens; of kPartitionSize if there are several
   bool longest_first;  // longer sequences come first; else all come in the order they are given in
   bool short_rings;    // less is on its way than fits into shared memory. Not before sm_90
+  // A CTA of a cluster of one takes 1 << log_items_per_cta items, with as many of its warps each.
+  int log_items_per_cta;
+  // If not 0, the device cuts the sequences into about as many shares (token_shares.cuh), the split
+  // of the two lines above being one.
+  int num_shares;
 };
 
 // What a plan is made for.
@@ -25,12 +30,23 @@ struct SplitWork {
   int64_t max_seq_len;      // tokens
   int64_t bytes_per_token;  // of keys and values of one kv head
   bool has_scratch;         // more than one split is possible
+  int cta_warps;            // of the kernel
   int num_processors;       // multiprocessors of the device
   int64_t bandwidth;        // of its memory, bytes a microsecond; 0: not known
   bool has_clusters;        // the code is for sm_90 or later
 };
 
 SplitPlan PlanSplits(const SplitWork& work);
+
+// Whether results of parts of sequences go to the scratch, to be combined by a second kernel.
+inline bool HasReduction(const SplitPlan& plan) {
+  return plan.num_splits > 1 || plan.num_shares > 0;
+}
+
+// Rows of the scratch that the plan takes for each query head of a sequence.
+inline int64_t RowsOf(const SplitPlan& plan, int64_t num_seqs) {
+  return plan.num_shares == 0 ? plan.num_splits : 1 + (plan.num_shares + num_seqs - 1) / num_seqs;
+}
 
 }  // namespace stablekv
 

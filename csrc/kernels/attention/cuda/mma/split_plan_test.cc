@@ -5,6 +5,7 @@
 #include <string>
 
 #include "csrc/kernels/attention/cuda/mma/mma_args.h"
+#include "csrc/kernels/attention/cuda/share_plan.h"
 #include "csrc/kernels/attention/paged_attention.h"
 #include "csrc/kernels/common/testing.h"
 
@@ -22,6 +23,7 @@ SplitWork Work(int64_t num_seqs, int64_t kv_heads, int64_t max_seq_len, bool has
   work.bytes_per_token = 512;
   work.reads_once = true;
   work.has_scratch = has_scratch;
+  work.cta_warps = 4;
   work.num_processors = kProcessors;
   work.bandwidth = kBandwidth;
   work.has_clusters = true;
@@ -49,9 +51,18 @@ void TestValid() {
             CHECK_THAT(plan.num_splits >= 1 && plan.num_splits * plan.split_tokens >= tokens,
                        what("covers"));
             CHECK_THAT(has_scratch || plan.num_splits == 1, what("no scratch"));
-            // A row of the scratch for each split.
+            // A row of the scratch for each split or share.
             const int64_t partitions = (tokens + kPartitionSize - 1) / kPartitionSize;
-            CHECK_THAT(plan.num_splits == 1 || plan.num_splits <= partitions, what("rows"));
+            CHECK_THAT(!HasReduction(plan) || (has_scratch && RowsOf(plan, seqs) <= partitions),
+                       what("rows"));
+            CHECK_THAT(
+                plan.num_shares == 0 || (c == 1 && plan.num_splits == 1 && !plan.longest_first),
+                what("shares are all there is"));
+            CHECK_THAT(plan.num_shares >= 0 && (plan.num_shares == 0 || seqs <= kMostSharing),
+                       what("too many to share"));
+            CHECK_THAT(plan.log_items_per_cta == 0 ||
+                           (c == 1 && !HasReduction(plan) && 4 >> plan.log_items_per_cta > 0),
+                       what("items of a CTA"));
             CHECK_THAT(plan.num_splits == 1 || plan.split_tokens % kPartitionSize == 0,
                        what("whole partitions"));
             CHECK_THAT(!plan.longest_first || seqs <= kMmaMostRanked, what("too many to rank"));
@@ -78,7 +89,6 @@ void TestMeasured() {
   Expect(Work(1, 32, 512, true), 4, 1);
   Expect(Work(1, 32, 16384, true), 1, 4);
   Expect(Work(1, 32, 16384, false), 16, 1);
-  Expect(Work(16, 1, 16384, true), 2, 4);
   Expect(Work(16, 8, 512, true), 1, 1);
   Expect(Work(64, 1, 4096, false), 2, 1);
   Expect(Work(64, 8, 16384, true), 1, 1);
@@ -86,8 +96,39 @@ void TestMeasured() {
   Expect(Work(256, 1, 16384, true), 2, 1);
   Expect(Work(256, 1, 4096, true), 1, 1);
   Expect(Work(1, 1, 16384, true), 16, 4);
-  Expect(Work(64, 1, 16384, true), 1, 4);
   Expect(Work(64, 1, 16384, false), 2, 1);
+}
+
+// Long sequences are cut on the device, which knows their lengths.
+void TestShares() {
+  const auto shares = [](int64_t seqs, int64_t heads, int64_t tokens) {
+    return PlanSplits(Work(seqs, heads, tokens, true)).num_shares;
+  };
+  CHECK_THAT(shares(64, 1, 16384) == 264, "one CTA for each that runs");
+  CHECK_THAT(shares(16, 8, 16384) == 33, "the same for each kv head");
+  CHECK_THAT(shares(2, 1, 8192) == 30, "no more than rows");
+  CHECK_THAT(shares(16, 1, 131072) == 264, "as a graph for all lengths calls it");
+  CHECK_THAT(shares(16, 8, 4096) == 0, "not long enough");
+  CHECK_THAT(shares(1, 8, 131072) == 0, "one sequence");
+  CHECK_THAT(shares(17, 8, 16384) == 0, "more than multiprocessors");
+  CHECK_THAT(shares(2, 1, int64_t{1} << 25) == 0, "too long");
+  CHECK_THAT(PlanSplits(Work(16, 8, 16384, false)).num_shares == 0, "no scratch");
+}
+
+// CTAs of several short items, if they come in full waves.
+void TestItemsOfACta() {
+  const auto items = [](int64_t seqs, int64_t heads, int64_t tokens) {
+    return 1 << PlanSplits(Work(seqs, heads, tokens, true)).log_items_per_cta;
+  };
+  CHECK_THAT(items(64, 8, 512) == 2, "one wave of two");
+  CHECK_THAT(items(256, 8, 512) == 4, "two waves of four");
+  CHECK_THAT(items(256, 32, 512) == 2, "many waves");
+  CHECK_THAT(items(16, 8, 512) == 1, "not a wave");
+  CHECK_THAT(items(40, 8, 512) == 1, "a wave and a bit");
+  CHECK_THAT(items(64, 8, 4096) == 1, "long items");
+  SplitWork work = Work(256, 8, 512, true);
+  work.cta_warps = 2;
+  CHECK_THAT(PlanSplits(work).log_items_per_cta == 1, "a warp for each at least");
 }
 
 // An H200 is an H100 with faster memory: 64 multiprocessors do not use it up.
@@ -104,7 +145,7 @@ void TestFasterMemory() {
 void TestOrder() {
   CHECK_THAT(PlanSplits(Work(64, 8, 16384, true)).longest_first, "many long items");
   CHECK_THAT(!PlanSplits(Work(256, 8, 512, true)).longest_first, "short items");
-  CHECK_THAT(!PlanSplits(Work(64, 1, 16384, true)).longest_first, "all run at once");
+  CHECK_THAT(!PlanSplits(Work(64, 1, 4096, true)).longest_first, "all run at once");
   CHECK_THAT(!PlanSplits(Work(1, 1024, 16384, true)).longest_first, "one sequence");
   SplitWork shared = Work(64, 16, 16384, true);
   shared.reads_once = false;
@@ -123,6 +164,8 @@ void TestOrder() {
 int main() {
   stablekv::TestValid();
   stablekv::TestMeasured();
+  stablekv::TestShares();
+  stablekv::TestItemsOfACta();
   stablekv::TestFasterMemory();
   stablekv::TestOrder();
   return stablekv::testing::Finish();

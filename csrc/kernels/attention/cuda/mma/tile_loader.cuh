@@ -108,7 +108,7 @@ class TileLoader {
       const bool present = lane_ == of_step && token + (lane_ << block_shift_) < end_ &&
                            block >= 0 && block < params_.num_blocks;
       const uint32_t presence = __ballot_sync(kFullWarp, present);
-      if (!send_values_ && lane_ == 0) attended_[send_slot_] = AttendedBits(presence, end_ - token);
+      if (!send_values_) SetAttended(presence, end_ - token);
       const Bits* source = send_values_ ? values_ + block * params_.value_cache_block_stride
                                         : keys_ + block * params_.key_cache_block_stride;
       Send(source, present, presence);
@@ -141,18 +141,20 @@ class TileLoader {
     }
   }
 
-  // Which tokens of a step are attended to, given which of its blocks are there and how many of its
-  // tokens are left.
-  __device__ __forceinline__ uint64_t AttendedBits(uint32_t presence, int64_t left) const {
-    if (presence == (1u << (1 << log_blocks_)) - 1 && left >= Shape::kStepTokens) {
-      return Shape::kAllAttended;
+  // Says which tokens of a tile of keys are attended to, given which of its blocks are there and
+  // how many tokens are left.
+  __device__ __forceinline__ void SetAttended(uint32_t presence, int64_t left) {
+    uint64_t bits = Shape::kAllAttended;
+    if (presence != (1u << (1 << log_blocks_)) - 1 || left < Shape::kStepTokens) {
+      const auto is_attended = [&](int token) {
+        return (presence >> (token >> block_shift_) & 1) != 0 && token < left;
+      };
+      bits = __ballot_sync(kFullWarp, is_attended(lane_));
+      if (Shape::kStepTokens == 64) {
+        bits |= static_cast<uint64_t>(__ballot_sync(kFullWarp, is_attended(lane_ + 32))) << 32;
+      }
     }
-    const uint64_t of_block = 0xffffffffu >> (32 - (1 << block_shift_));
-    uint64_t bits = 0;
-    for (int i = 0; i < 1 << log_blocks_; ++i) {
-      if (presence >> i & 1) bits |= of_block << (i << block_shift_);
-    }
-    return left >= Shape::kStepTokens ? bits : bits & ((uint64_t{1} << left) - 1);
+    if (lane_ == 0) attended_[send_slot_] = bits;
   }
 
   const PagedAttentionParams& params_;

@@ -1,0 +1,18 @@
+// Into how many shares the device is to cut the tokens of a batch (token_shares.cuh).
+#ifndef STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_SHARE_PLAN_H_
+#define STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_SHARE_PLAN_H_
+
+namespace stablekv {
+
+// Sequences, at most, whose tokens are shared out.
+inline constexpr int kMostSharing = 128;
+
+// Shares are multiples of this many tokens.
+inline constexpr int kShareUnit = 256;
+
+// The longest sequence whose tokens are shared out: its length is a float without rounding.
+inline constexpr int kLongestShared = 1 << 24;
+
+}  // namespace stablekv
+
+#endif  // STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_SHARE_PLAN_H_

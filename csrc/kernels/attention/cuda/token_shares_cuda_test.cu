@@ -1,0 +1,150 @@
+// TokenShares against a loop over the sequences: shares cover every token once, each with a row of
+// its own, and come in the order they are to be taken in.
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "csrc/kernels/attention/cuda/token_shares.cuh"
+#include "csrc/kernels/common/cuda/test_support.h"
+
+namespace stablekv::testing {
+namespace {
+
+// Share blockIdx.x, worked out by two warps, and of a sequence its full shares.
+__global__ void ListShares(int num_shares, const int32_t* seq_lens, int num_seqs, int max_seq_len,
+                           TokenShare* shares, int2* full) {
+  const TokenShares all(num_shares, seq_lens, num_seqs, max_seq_len,
+                        static_cast<int>(threadIdx.x % 32));
+  const TokenShare share = all.Of(blockIdx.x);
+  const int sequence = static_cast<int>(blockIdx.x) % num_seqs;
+  const int2 of_sequence = all.FullOf(sequence);
+  if (threadIdx.x == 63) shares[blockIdx.x] = share;
+  if (threadIdx.x == 32) full[sequence] = of_sequence;
+}
+
+template <typename T>
+std::vector<T> ReadAs(const DeviceBytes& bytes) {
+  const std::vector<uint8_t> raw = bytes.Read();
+  std::vector<T> values(raw.size() / sizeof(T));
+  std::memcpy(values.data(), raw.data(), raw.size());
+  return values;
+}
+
+struct Case {
+  std::vector<int32_t> lengths;
+  int num_shares;
+  int64_t max_seq_len;
+
+  std::string Describe() const {
+    std::string text = std::to_string(num_shares) + " shares, max " + std::to_string(max_seq_len) +
+                       ", " + std::to_string(lengths.size()) + " sequences:";
+    for (size_t s = 0; s < std::min<size_t>(lengths.size(), 8); ++s) {
+      text += " " + std::to_string(lengths[s]);
+    }
+    return text;
+  }
+};
+
+void Run(const Case& c) {
+  const int n = static_cast<int>(c.lengths.size());
+  const int numbers = c.num_shares + n + 3;
+  const DeviceBytes lengths(c.lengths);
+  const DeviceBytes shares_bytes(numbers * sizeof(TokenShare));
+  const DeviceBytes full_bytes(n * sizeof(int2));
+  ListShares<<<numbers, 64>>>(c.num_shares, lengths.As<int32_t>(), n,
+                              static_cast<int>(c.max_seq_len), shares_bytes.As<TokenShare>(),
+                              full_bytes.As<int2>());
+  Must(cudaDeviceSynchronize(), "ListShares");
+  const auto shares = ReadAs<TokenShare>(shares_bytes);
+  const auto full = ReadAs<int2>(full_bytes);
+
+  std::vector<int64_t> clamped;
+  int64_t units = 0;
+  for (const int32_t length : c.lengths) {
+    clamped.push_back(std::max<int64_t>(0, std::min<int64_t>(length, c.max_seq_len)));
+    units += (clamped.back() + kShareUnit - 1) / kShareUnit;
+  }
+  const int64_t size = std::max<int64_t>(1, (units + c.num_shares - 1) / c.num_shares) * kShareUnit;
+
+  // What is to be there: full shares of each sequence, its last one, and then nothing.
+  std::vector<std::vector<int>> of_sequence(n);
+  int all_full = 0;
+  for (int s = 0; s < n; ++s) {
+    of_sequence[s].assign(std::max<int64_t>(1, (clamped[s] + size - 1) / size), -1);
+    all_full += static_cast<int>(of_sequence[s].size()) - 1;
+    Expect(full[s].y + 1 == static_cast<int>(of_sequence[s].size()), c.Describe() + ": FullOf");
+  }
+  Expect(all_full <= c.num_shares, c.Describe() + ": more full shares than were asked for");
+  int64_t last_left = size;
+  for (int i = 0; i < numbers; ++i) {
+    const TokenShare& share = shares[i];
+    const std::string what = c.Describe() + ": share " + std::to_string(i);
+    if (i >= all_full + n) {
+      Expect(share.sequence == -1, what + " is one too many");
+      continue;
+    }
+    if (share.sequence < 0 || share.sequence >= n || share.tokens != size ||
+        share.begin % size != 0 ||
+        share.begin / size >= static_cast<int64_t>(of_sequence[share.sequence].size())) {
+      Expect(false, what + " is of no sequence, or of other tokens");
+      continue;
+    }
+    int& row = of_sequence[share.sequence][share.begin / size];
+    Expect(row == -1, what + " comes twice");
+    row = share.row;
+    const bool is_full = share.begin / size < full[share.sequence].y;
+    Expect(is_full == (i < all_full), what + " is not in its place");
+    if (is_full) {
+      Expect(share.row == full[share.sequence].x + share.begin / size, what + " has another row");
+      continue;
+    }
+    Expect(share.row == c.num_shares + share.sequence, what + " has not the row of a last share");
+    const int64_t left = clamped[share.sequence] - share.begin;
+    Expect(left <= last_left + size / 4, what + " comes after much shorter ones");
+    last_left = std::min(last_left, left);
+  }
+  std::vector<int> rows;
+  for (const std::vector<int>& of : of_sequence) rows.insert(rows.end(), of.begin(), of.end());
+  std::sort(rows.begin(), rows.end());
+  Expect(rows.front() >= 0, c.Describe() + ": tokens without a share");
+  Expect(rows.back() < c.num_shares + n, c.Describe() + ": a row outside the scratch");
+  Expect(std::adjacent_find(rows.begin(), rows.end()) == rows.end(),
+         c.Describe() + ": two shares of one row");
+}
+
+std::vector<Case> Cases() {
+  std::vector<Case> cases;
+  Random random(3);
+  for (const int n : {1, 2, 5, 31, 32, 33, 64, 97, 128}) {
+    for (const int num_shares : {n < 128 ? 1 : 3, 7, 33, 132, 264, 1000}) {
+      for (const int64_t longest : {int64_t{3000}, int64_t{131'072}, int64_t{kLongestShared}}) {
+        Case c{std::vector<int32_t>(n), num_shares, longest};
+        for (int32_t& length : c.lengths) {
+          length = static_cast<int32_t>(random.Below(longest + 1));
+          if (random.Below(8) == 0) length = static_cast<int32_t>(random.Below(3)) * kShareUnit;
+        }
+        cases.push_back(c);
+        std::fill(c.lengths.begin(), c.lengths.end(), static_cast<int32_t>(longest));
+        cases.push_back(c);
+        c.lengths[n / 2] = INT32_MAX;  // clamped
+        c.lengths[0] = INT32_MIN;
+        cases.push_back(c);
+        std::fill(c.lengths.begin(), c.lengths.end(), 0);
+        cases.push_back(c);
+      }
+    }
+  }
+  return cases;
+}
+
+}  // namespace
+}  // namespace stablekv::testing
+
+int main() {
+  namespace t = stablekv::testing;
+  if (!t::HaveDevice("token_shares_cuda_test")) return 0;
+  const std::vector<t::Case> cases = t::Cases();
+  for (const t::Case& c : cases) t::Run(c);
+  return t::Report("token_shares_cuda_test", static_cast<int>(cases.size()));
+}
