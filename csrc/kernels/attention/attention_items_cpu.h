@@ -46,16 +46,15 @@ class AttentionItems {
       (plan.first_items[middle] <= index ? low : high) = middle;
     }
     const int64_t within = index - plan.first_items[low];
-    const int64_t partitions = NumPartitions(plan, low);
-    return {low, within / partitions, within % partitions};
+    return {low, within % plan.params.num_kv_heads, within / plan.params.num_kv_heads};
   }
 
   // Past the last item, `seq` is num_seqs.
   static void Advance(const AttentionPlan& plan, Item* item) {
-    if (++item->partition < NumPartitions(plan, item->seq)) return;
-    item->partition = 0;
     if (++item->kv_head < plan.params.num_kv_heads) return;
     item->kv_head = 0;
+    if (++item->partition < NumPartitions(plan, item->seq)) return;
+    item->partition = 0;
     while (++item->seq < plan.params.num_seqs && NumPartitions(plan, item->seq) == 0) {
     }
   }
@@ -251,17 +250,16 @@ class AttentionItems {
     if (partitions == 1) return;  // written already
     alignas(64) float out[kMaxHeadSize];
     for (int64_t d = 0; d < head_size; ++d) out[d] = 0;
-    const int64_t first =
-        (plan.first_items[seq] + head / plan.group * partitions) * plan.group + head % plan.group;
+    const int64_t first = plan.first_items[seq] * plan.group + head;
     float max = kMinusInfinity;
     for (int64_t j = 0; j < partitions; ++j) {
-      const float value = plan.partial_max[first + j * plan.group];
+      const float value = plan.partial_max[first + j * plan.params.num_heads];
       max = value > max ? value : max;
     }
     const float base = max == kMinusInfinity ? 0 : max;
     float sum = 0;
     for (int64_t j = 0; j < partitions; ++j) {
-      const int64_t row = first + j * plan.group;
+      const int64_t row = first + j * plan.params.num_heads;
       const float weight = Softmax::ExpOne(plan.partial_max[row] - base);
       sum += plan.partial_sum[row] * weight;
       const float* const from = plan.partial_out + row * head_size;

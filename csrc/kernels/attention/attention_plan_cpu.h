@@ -16,7 +16,8 @@ inline constexpr int64_t kWeightPitch = kPartitionSize + 32;
 inline constexpr int64_t kMaxPartitionBlocks = kPartitionSize / 8;
 
 // An item is one partition of kPartitionSize tokens of one kv head of one sequence. The items of
-// sequence s are [first_items[s], first_items[s + 1]), a kv head's partitions next to each other.
+// sequence s are [first_items[s], first_items[s + 1]), the kv heads of a partition next to each
+// other: a page table's cache line that was met for one is there for the next.
 //
 // A sequence of one partition writes its output at once. A longer one leaves partial results, for
 // item i and head g of its group: the largest logit m, sum(exp(logit - m)), sum(exp(logit - m) *
