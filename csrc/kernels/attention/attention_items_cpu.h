@@ -180,7 +180,7 @@ class AttentionItems {
     if (NumPartitions(plan, item.seq) == 1) {
       WriteOut(plan, item.seq, head, sum, out);
     } else {
-      WritePartial(plan, index * plan.group + g, max, sum, out);
+      WritePartial(plan, (index - plan.first_partial_item) * plan.group + g, max, sum, out);
     }
   }
 
@@ -250,7 +250,7 @@ class AttentionItems {
     if (partitions == 1) return;  // written already
     alignas(64) float out[kMaxHeadSize];
     for (int64_t d = 0; d < head_size; ++d) out[d] = 0;
-    const int64_t first = plan.first_items[seq] * plan.group + head;
+    const int64_t first = (plan.first_items[seq] - plan.first_partial_item) * plan.group + head;
     float max = kMinusInfinity;
     for (int64_t j = 0; j < partitions; ++j) {
       const float value = plan.partial_max[first + j * plan.params.num_heads];

@@ -35,6 +35,7 @@ struct AttentionPlan {
   bool sparse;
   bool sparse_by_head;         // heads of a group may attend to different blocks
   const int64_t* first_items;  // [num_seqs + 1]
+  int64_t first_partial_item;  // the item whose partial results come first in the next three
   float* partial_max;          // [items, group]
   float* partial_sum;          // [items, group]
   float* partial_out;          // [items, group, head_size]

@@ -64,44 +64,77 @@ int64_t TotalTokens(const PagedAttentionParams& params) {
   return tokens;
 }
 
+// The end of the sequences from `seq` that have at most `most_items` items; at least one of them.
+int64_t EndOfBatch(const std::vector<int64_t>& first_items, int64_t seq, int64_t most_items) {
+  const auto seqs = static_cast<int64_t>(first_items.size()) - 1;
+  int64_t end = seq + 1;
+  while (end < seqs && first_items[end + 1] - first_items[seq] <= most_items) ++end;
+  return end;
+}
+
+// All sequences, batch after batch.
+void RunBatches(const AttentionFunctions& functions, const std::vector<int64_t>& first_items,
+                int64_t most_items, bool combine, ParallelFor parallel_for, AttentionPlan* plan) {
+  const PagedAttentionParams& params = plan->params;
+  const int64_t elements = 2 * TotalTokens(params) * params.num_kv_heads * params.head_size;
+  const int64_t grain =
+      std::max<int64_t>(1, kGrainElements * first_items.back() / std::max<int64_t>(1, elements));
+  for (int64_t seq = 0; seq < params.num_seqs;) {
+    const int64_t end = EndOfBatch(first_items, seq, most_items);
+    plan->first_partial_item = first_items[seq];
+    if (first_items[end] > first_items[seq]) {
+      RunParallel(parallel_for, first_items[end] - first_items[seq], grain,
+                  [&](int64_t first, int64_t last) {
+                    functions.run_items(*plan, first_items[seq] + first, first_items[seq] + last);
+                  });
+    }
+    if (combine) {
+      RunParallel(parallel_for, (end - seq) * params.num_heads, 64,
+                  [&](int64_t first, int64_t last) {
+                    functions.combine_rows(*plan, seq * params.num_heads + first,
+                                           seq * params.num_heads + last);
+                  });
+    }
+    seq = end;
+  }
+}
+
 }  // namespace
 
 Status PagedAttentionWith(const AttentionFunctions& functions, const PagedAttentionParams& params,
-                          const PagedAttentionScratch* scratch, ParallelFor parallel_for) {
+                          const PagedAttentionScratch* scratch, ParallelFor parallel_for,
+                          int64_t partial_bytes) {
   if (params.num_seqs == 0 || params.num_heads == 0) return Status();
   STABLEKV_RETURN_IF_ERROR(CheckPagedAttention(params));
   AttentionPlan plan = MakePlan(params, scratch);
 
   const std::vector<int64_t> first_items = FirstItems(plan);
   plan.first_items = first_items.data();
-  const int64_t items = first_items.back();
   const bool partial = std::any_of(params.seq_lens, params.seq_lens + params.num_seqs,
                                    [](int32_t length) { return length > kPartitionSize; });
+  int64_t most_items = first_items.back();
   std::unique_ptr<float[]> partials;
   if (partial) {
-    const int64_t rows = items * plan.group;
-    partials.reset(new (std::nothrow) float[static_cast<size_t>(rows * (params.head_size + 2))]);
+    const int64_t item_floats = plan.group * (params.head_size + 2);
+    most_items = partial_bytes / (item_floats * static_cast<int64_t>(sizeof(float)));
+    int64_t items = 0;  // of the largest batch
+    for (int64_t seq = 0; seq < params.num_seqs;) {
+      const int64_t end = EndOfBatch(first_items, seq, most_items);
+      items = std::max(items, first_items[end] - first_items[seq]);
+      seq = end;
+    }
+    partials.reset(new (std::nothrow) float[static_cast<size_t>(items * item_floats)]);
     if (partials == nullptr) {
       return Status::Error("no memory for the partial results of " + std::to_string(items) +
                            " partitions");
     }
     plan.partial_out = partials.get();
-    plan.partial_max = plan.partial_out + rows * params.head_size;
-    plan.partial_sum = plan.partial_max + rows;
-  }
-
-  if (items > 0) {
-    const int64_t elements = 2 * TotalTokens(params) * params.num_kv_heads * params.head_size;
-    const int64_t grain = std::max<int64_t>(1, kGrainElements * items / elements);
-    RunParallel(parallel_for, items, grain,
-                [&](int64_t begin, int64_t end) { functions.run_items(plan, begin, end); });
+    plan.partial_max = plan.partial_out + items * plan.group * params.head_size;
+    plan.partial_sum = plan.partial_max + items * plan.group;
   }
   const bool empty = std::any_of(params.seq_lens, params.seq_lens + params.num_seqs,
                                  [](int32_t length) { return length == 0; });
-  if (partial || empty) {
-    RunParallel(parallel_for, params.num_seqs * params.num_heads, 64,
-                [&](int64_t begin, int64_t end) { functions.combine_rows(plan, begin, end); });
-  }
+  RunBatches(functions, first_items, most_items, partial || empty, parallel_for, &plan);
   return Status();
 }
 

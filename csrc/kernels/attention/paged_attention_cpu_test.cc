@@ -41,7 +41,8 @@ void ThreadedFor(int64_t begin, int64_t end, int64_t /*grain*/, Body body, void*
   for (std::thread& thread : threads) thread.join();
 }
 
-// v1 and v2 with one vector unit's code: the answer, and that threads do not change it.
+// v1 and v2 with one vector unit's code: the answer, and that neither threads nor batches change
+// it.
 void CheckWith(const AttentionFunctions& functions, const std::string& name,
                AttentionCase* problem) {
   problem->ClearOut();
@@ -55,8 +56,10 @@ void CheckWith(const AttentionFunctions& functions, const std::string& name,
     if (parallel_for == ThreadedFor && !threads) continue;
     problem->ClearOut();
     const PagedAttentionScratch scratch = problem->scratch();
-    CHECK_OK(PagedAttentionWith(functions, problem->params(), &scratch, parallel_for),
-             problem->shape());
+    const int64_t partial_bytes = parallel_for == ThreadedFor ? kPartialBytes : 4'000;
+    CHECK_OK(
+        PagedAttentionWith(functions, problem->params(), &scratch, parallel_for, partial_bytes),
+        problem->shape());
     problem->CheckScratchBounds(name.c_str());
     CHECK_THAT(problem->out_bytes() == v1,
                name << " v2 differs from v1 in its bytes: " << problem->shape());
