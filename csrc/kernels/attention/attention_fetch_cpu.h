@@ -21,7 +21,6 @@ class AttentionFetch {
   // Another kBytes of them.
   template <int64_t kBytes>
   void Step() {
-    static_assert(kBytes % 64 == 0);
     due_ += kBytes;
 #pragma GCC unroll 8
     for (int64_t i = 0; i < kBytes; i += kStreams * 64) {
@@ -33,6 +32,11 @@ class AttentionFetch {
       bytes_left_ -= 64;
       if (bytes_left_ <= 0) NextBlocks();
     }
+  }
+
+  // All that is left.
+  void Finish() {
+    while (due_ >= -kStreams * 64) Step<kStreams * 64>();
   }
 
  private:

@@ -5,83 +5,85 @@
 #include <cstdint>
 
 #include "csrc/kernels/attention/attention_fetch_cpu.h"
-#include "csrc/kernels/attention/attention_plan_cpu.h"
+#include "csrc/kernels/attention/attention_tiles_amx_cpu.h"
 #include "csrc/kernels/common/vec_amx.h"
 #include "csrc/kernels/common/vec_format.h"
 
 namespace stablekv {
 
-// Tokens are the rows of a tile, and a chunk of their elements, 16 bytes of the cache, its width.
-// Chunks of neighbouring tokens lie next to each other, so that a tile is loaded as it stands; fp8
-// is widened first. What it is multiplied with is a chunk of the queries.
+// Tokens are the rows of a tile, and several chunks of their elements, each 16 bytes of the cache,
+// its width. Queries are padded with zeros to whole rows.
 template <VecFormat kFormat, int kBlock>
 class AttentionKeysAmx {
  public:
   static constexpr int kTileTokens = kBlock < 16 ? kBlock : 16;
-  static constexpr int kChunk = 16 / BytesOf(kFormat);  // elements
-  static constexpr int kRowBytes = kChunk * 2;          // of a token in a tile
 
-  // scores[set, token, column] = dot(key of token, query of column), for whole tiles of tokens;
-  // they may go on to the next multiple of 4 tiles. Queries: for each set and each pair of
-  // elements, both elements of 16 columns. The core's tiles are to have the shapes
-  // (kTileTokens, kRowBytes).
+  // scores[token, column] = dot(key of token, sum of the query parts of column), for whole tiles of
+  // tokens; they may go on to the next multiple of 4 tiles. Queries: for each of `parts` and each
+  // pair of elements, both elements of all columns. The core's tiles are to have the shapes
+  // (kTileTokens, columns).
   static void Run(const uint8_t* const* blocks, int64_t count, int64_t head_size,
-                  const uint32_t* queries, int sets, float* scores,
+                  const uint32_t* queries, int64_t parts, int64_t columns, float* scores,
                   AttentionFetch<amx::Vec>* fetch) {
-    const auto run = sets == 1 ? &RunSets<1> : &RunSets<2>;
-    run(blocks, count, head_size, queries, scores, fetch);
+    const auto run = parts == 1 ? &RunParts<1> : &RunParts<2>;
+    run(blocks, count, head_size, queries, columns, scores, fetch);
   }
 
  private:
-  static constexpr int kBlockTiles = kBlock / kTileTokens;
-  static constexpr int64_t kChunkBytes = kBlock * kRowBytes;
-  static constexpr int64_t kWidened = BytesOf(kFormat) == 1 ? 2 : 0;  // bytes of a widened element
+  static constexpr int kChunks = 2 * BytesOf(kFormat);  // of a row
+  // A quarter of the values is left to be fetched during the softmax.
+  using Tiles = AttentionTilesAmx<kFormat, kChunks, kTileTokens, 48>;
 
-  template <int kSets>
-  static void RunSets(const uint8_t* const* blocks, int64_t count, int64_t head_size,
-                      const uint32_t* queries, float* scores, AttentionFetch<amx::Vec>* fetch) {
-    constexpr int kTiles = 4 / kSets;
-    alignas(64) uint8_t widened[kWidened * kMaxHeadSize * kBlock * kTiles / kBlockTiles];
-    const int64_t widened_bytes = kWidened * head_size * kBlock;
-    for (int64_t first = 0; first < count * kBlockTiles; first += kTiles) {
-      const uint8_t* rows[kTiles];
-      const uint8_t* tile = nullptr;
-      for (int i = 0; i < kTiles; ++i) {
-        const int64_t block = (first + i) / kBlockTiles;
-        // Past the last block, that one again: these scores are not used.
-        if (block < count) {
-          tile = i % kBlockTiles == 0
-                     ? amx::Vec::AsBFloat16<kFormat>(blocks[block], head_size * kBlock,
-                                                     widened + i / kBlockTiles * widened_bytes)
-                     : tile + kTileTokens * kRowBytes;
-        }
-        rows[i] = tile;
-      }
-      Multiply<kSets, kTiles>(rows, head_size / kChunk, queries, scores + first * kTileTokens * 16,
-                              fetch);
+  static constexpr int kTiles = Tiles::kTiles;
+  static constexpr int64_t kBlockTiles = kBlock / kTileTokens;
+
+  // Past the last tile, that one again: these scores are not used.
+  static void FindTiles(const uint8_t* const* blocks, int64_t count, int64_t first,
+                        const uint8_t** tiles) {
+    for (int64_t i = 0; i < kTiles; ++i) {
+      const int64_t last = count * kBlockTiles - 1;
+      const int64_t tile = first + i < last ? first + i : last;
+      tiles[i] = blocks[tile / kBlockTiles] + tile % kBlockTiles * kTileTokens * 16;
     }
   }
 
-  template <int kSets, int kTiles>
-  static void Multiply(const uint8_t* const (&rows)[kTiles], int64_t chunks,
-                       const uint32_t* queries, float* scores, AttentionFetch<amx::Vec>* fetch) {
-    constexpr int64_t kChunkQueries = kChunk / 2 * 16;
+  // All in one function, or the loop keeps what it fetches in memory.
+  template <int kParts>
+  [[gnu::flatten]] static void RunParts(const uint8_t* const* blocks, int64_t count,
+                                        int64_t head_size, const uint32_t* queries, int64_t columns,
+                                        float* scores, AttentionFetch<amx::Vec>* fetch) {
+    const int64_t chunks = head_size * BytesOf(kFormat) / 16;
+    const int64_t units = (chunks + kChunks - 1) / kChunks;
+    typename Tiles::Rows rows[2];
+    const uint8_t* tiles[kTiles];
+    int64_t next = 0;
+    const auto find = [&](int64_t tile, typename Tiles::Lines& lines) {
+      for (int64_t i = 0; i < kChunks; ++i) {
+        const int64_t chunk = next * kChunks + i;
+        lines[i] = chunk < chunks ? tiles[tile] + chunk * kBlock * 16 : Tiles::kZeros;
+      }
+    };
     AttentionFetch<amx::Vec> local_fetch = *fetch;  // in registers
-    amx::ForTiles<kSets * kTiles>([](auto i) { amx::ClearTile<i>(); });
-    for (int64_t c = 0; c < chunks; ++c) {
-      amx::ForTiles<kSets>([&](auto set) {
-        amx::LoadTile<6 + set>(queries + (set * chunks + c) * kChunkQueries, 64);
-      });
-      amx::ForTiles<kTiles>([&](auto tile) {
-        amx::LoadTile<4 + tile % 2>(rows[tile] + c * kChunkBytes, kRowBytes);
-        local_fetch.template Step<kTileTokens * 16>();
-        amx::AddProducts<kSets, kTiles, tile, 4 + tile % 2>();
+    FindTiles(blocks, count, 0, tiles);
+    Tiles::template MakeRows<kTiles>(find, &rows[0], &local_fetch);
+    int turn = 0;
+    for (int64_t first = 0; first < count * kBlockTiles; first += kTiles) {
+      amx::ForTiles<kTiles>([](auto i) { amx::ClearTile<i>(); });
+      for (int64_t unit = 0; unit < units; ++unit) {
+        next = unit + 1;
+        if (next == units) {
+          next = 0;
+          FindTiles(blocks, count, first + kTiles, tiles);
+        }
+        Tiles::template Multiply<kTiles, kParts>(
+            rows[turn], queries + unit * Tiles::kPairs * columns, units * Tiles::kPairs * columns,
+            columns, find, &rows[1 - turn], &local_fetch);
+        turn = 1 - turn;
+      }
+      amx::ForTiles<kTiles>([&](auto i) {
+        amx::StoreTile<i>(scores + (first + i) * kTileTokens * columns, columns * 4);
       });
     }
-    amx::ForTiles<kSets * kTiles>([&](auto i) {
-      const int64_t token = i / kTiles * kPartitionSize + i % kTiles * kTileTokens;
-      amx::StoreTile<i>(scores + token * 16, 64);
-    });
     *fetch = local_fetch;
   }
 };

@@ -29,19 +29,24 @@ class Pass {
   template <VecFormat kFormat, int kBlock>
   void Run(int64_t seq, int64_t head, int64_t heads, const BlockList& blocks, const BlockList& next,
            AttentionSums* sums) {
-    const int sets = heads <= kSetHeads ? 1 : 2;
+    const int64_t columns = heads <= 8 ? 8 : 16;
     const int64_t tokens = (blocks.count - 1) * kBlock + blocks.last_tokens;
     const int64_t block_bytes = params_.head_size * kBlock * BytesOf(kFormat);
     Blocks::FindKeys(plan_, blocks, keys_);
     Blocks::FindValues(plan_, blocks, values_);
-    LoadQueries(seq, head, heads, sets);
+    LoadQueries(seq, head, heads, columns);
+    AttentionFetch<Vec> values_fetch(values_, blocks.count, block_bytes);
     {
       using Keys = AttentionKeysAmx<kFormat, kBlock>;
-      const TileShapes shapes(Keys::kTileTokens, Keys::kRowBytes);
-      AttentionFetch<Vec> fetch(values_, blocks.count, block_bytes);
-      Keys::Run(keys_, blocks.count, params_.head_size, queries_, sets, scores_, &fetch);
+      const TileShapes shapes(Keys::kTileTokens, static_cast<int>(columns));
+      Keys::Run(keys_, blocks.count, params_.head_size, queries_, QueryParts(), columns, scores_,
+                &values_fetch);
     }
-    FindWeights(seq, head, heads, blocks, tokens, sums);
+    if (columns == 8) {
+      FindWeights<8>(seq, head, heads, blocks, tokens, sums, &values_fetch);
+    } else {
+      FindWeights<16>(seq, head, heads, blocks, tokens, sums, &values_fetch);
+    }
 
     // While the values are added up, the next keys come in: `keys_` is free for their places.
     Blocks::FindKeys(plan_, next, keys_);
@@ -53,44 +58,47 @@ class Pass {
     }
     {
       using Values = AttentionValuesAmx<kFormat, kBlock>;
-      const TileShapes shapes(Values::kRows, Values::kRowBytes);
+      const TileShapes shapes(Values::kRows, static_cast<int>(Values::kColumns));
       AttentionFetch<Vec> fetch(keys_, next.count, block_bytes);
-      Values::Run(values_, blocks.count, params_.head_size, weights_, sets, columns_, &fetch);
+      Values::Run(values_, blocks.count, params_.head_size, weights_, columns / 8, columns_,
+                  &fetch);
     }
-    WriteSums(heads, sums->out);
+    if (columns == 8) {
+      WriteSums<8>(heads, sums->out);
+    } else {
+      WriteSums<16>(heads, sums->out);
+    }
   }
 
  private:
   using Blocks = AttentionBlocks<Vec>;
 
-  static constexpr int64_t kSetHeads = AttentionWeightsAmx::kHeads;
+  int64_t QueryParts() const { return plan_.element_format == VecFormat::kFloat16 ? 2 : 1; }
 
-  // For each set and each pair of elements, both elements of 16 columns. Columns without a head are
-  // of zeros.
-  void LoadQueries(int64_t seq, int64_t head, int64_t heads, int sets) {
+  // For each part and each pair of elements, both elements of all columns: zeros for columns
+  // without a head, and from the last pair to a multiple of 16.
+  void LoadQueries(int64_t seq, int64_t head, int64_t heads, int64_t columns) {
     const int64_t pairs = params_.head_size / 2;
-    for (int64_t column = 0; column < sets * kSetHeads; ++column) {
-      uint32_t* const first = queries_ + column / kSetHeads * pairs * 16 + column % kSetHeads;
-      uint32_t* const second = first + kSetHeads;
-      if (column >= heads) {
-        for (int64_t pair = 0; pair < pairs; ++pair) first[pair * 16] = second[pair * 16] = 0;
-        continue;
-      }
-      const uint8_t* const from = Blocks::FindQuery(plan_, seq, head + column);
+    const int64_t padded = (pairs + 15) / 16 * 16;
+    const int64_t size = QueryParts() * padded * columns;
+    if (heads < columns || pairs < padded) {
+      for (int64_t i = 0; i < size; ++i) queries_[i] = 0;
+    }
+    for (int64_t h = 0; h < heads; ++h) {
+      const uint8_t* const from = Blocks::FindQuery(plan_, seq, head + h);
       if (plan_.element_format == VecFormat::kBFloat16) {
         for (int64_t pair = 0; pair < pairs; ++pair) {
-          uint32_t both;
-          __builtin_memcpy(&both, from + pair * 4, 4);
-          first[pair * 16] = second[pair * 16] = both;
+          __builtin_memcpy(queries_ + pair * columns + h, from + pair * 4, 4);
         }
       } else {
-        LoadParts(from, pairs, first, second);
+        LoadParts(from, pairs, columns, queries_ + h, queries_ + padded * columns + h);
       }
     }
   }
 
   // Of float16, each the sum of two bfloat16.
-  static void LoadParts(const uint8_t* from, int64_t pairs, uint32_t* first, uint32_t* second) {
+  static void LoadParts(const uint8_t* from, int64_t pairs, int64_t columns, uint32_t* first,
+                        uint32_t* second) {
     alignas(64) float query[kMaxHeadSize];
     for (int64_t d = 0; d < 2 * pairs; d += 8) {
       Vec::Widen8<VecFormat::kFloat16>(from + d * 2, query + d);
@@ -98,8 +106,8 @@ class Pass {
     for (int64_t pair = 0; pair < pairs; ++pair) {
       const float even = FirstPart(query[2 * pair]);
       const float odd = FirstPart(query[2 * pair + 1]);
-      first[pair * 16] = Pair(even, odd);
-      second[pair * 16] =
+      first[pair * columns] = Pair(even, odd);
+      second[pair * columns] =
           Pair(SecondPart(query[2 * pair], even), SecondPart(query[2 * pair + 1], odd));
     }
   }
@@ -130,58 +138,50 @@ class Pass {
   }
 
   // Turns the dot products of all heads into weights.
+  template <int kColumns>
   void FindWeights(int64_t seq, int64_t head, int64_t heads, const BlockList& blocks,
-                   int64_t tokens, AttentionSums* sums) {
+                   int64_t tokens, AttentionSums* sums, AttentionFetch<Vec>* fetch) {
     alignas(64) float slopes[16];
-    AmxLogits logits{plan_.element_format == VecFormat::kFloat16,
-                     params_.scale * plan_.k_scale * kLog2e, nullptr, positions_};
+    AmxLogits logits{params_.scale * plan_.k_scale * kLog2e, nullptr, positions_};
     if (params_.alibi_slopes != nullptr) {
       Blocks::FindPositions(params_.seq_lens[seq], params_.block_size, blocks, positions_);
+      for (int64_t i = 0; i < 16; ++i) {
+        const int64_t h = i % kColumns;
+        slopes[i] = h < heads ? params_.alibi_slopes[head + h] * kLog2e : 0;
+      }
       logits.slopes = slopes;
     }
-    const int64_t padded_tokens = blocks.count * params_.block_size;
-    for (int64_t first = 0; first < heads; first += kSetHeads) {
-      const int64_t set = first / kSetHeads;
-      for (int64_t column = 0; column < 16 && logits.slopes != nullptr; ++column) {
-        const int64_t h = first + column % kSetHeads;
-        slopes[column] = h < heads ? params_.alibi_slopes[head + h] * kLog2e : 0;
-      }
-      alignas(64) float max[kSetHeads], sum[kSetHeads];
-      AttentionWeightsAmx::Run(logits, tokens, padded_tokens, scores_ + set * kPartitionSize * 16,
-                               weights_ + set * kPartitionSize * 8, max, sum);
-      for (int64_t h = first; h < heads && h < first + kSetHeads; ++h) {
-        sums->max[h] = max[h - first];
-        sums->sum[h] = sum[h - first];
-      }
+    alignas(64) float max[16], sum[16];
+    const int64_t padded_tokens = (blocks.count * params_.block_size + 31) / 32 * 32;
+    AttentionWeightsAmx<kColumns>::Run(logits, tokens, padded_tokens, scores_, weights_, max, sum,
+                                       fetch);
+    for (int64_t h = 0; h < heads; ++h) {
+      sums->max[h] = max[h];
+      sums->sum[h] = sum[h];
     }
   }
 
   // out[head, element], from the sums' columns.
+  template <int kColumns>
   void WriteSums(int64_t heads, float* out) {
     for (int64_t d = 0; d < params_.head_size; ++d) {
-      for (int64_t first = 0; first < heads; first += kSetHeads) {
-        alignas(64) float row[16];
-        const float* const from = columns_ + (first / kSetHeads * kMaxHeadSize + d) * 16;
-        Vec::Store(row, AttentionWeightsAmx::AddParts(Vec::Load(from)));
-        for (int64_t h = first; h < heads && h < first + kSetHeads; ++h) {
-          out[h * params_.head_size + d] = row[h - first];
-        }
-      }
+      alignas(64) float row[16];
+      Vec::Store(row, AttentionWeightsAmx<kColumns>::AddParts(Vec::Load(columns_ + d * 16)));
+      for (int64_t h = 0; h < heads; ++h) out[h * params_.head_size + d] = row[h];
     }
   }
 
   static constexpr float kLog2e = 1.44269504f;
-  static constexpr int64_t kSets = kPassHeads / kSetHeads;
 
   const AttentionPlan& plan_;
   const PagedAttentionParams& params_;
   const uint8_t* keys_[kMaxPartitionBlocks];
   const uint8_t* values_[kMaxPartitionBlocks];
-  alignas(64) uint32_t queries_[kSets * kMaxHeadSize / 2 * 16];
-  alignas(64) float scores_[kSets * kPartitionSize * 16];
-  alignas(64) uint32_t weights_[kSets * kPartitionSize / 2 * 16];
+  alignas(64) uint32_t queries_[2 * kMaxHeadSize / 2 * 16];
+  alignas(64) float scores_[kPartitionSize * 16];
+  alignas(64) uint32_t weights_[2 * kPartitionSize / 2 * 16];
   alignas(64) float positions_[kPartitionSize];
-  alignas(64) float columns_[kSets * kMaxHeadSize * 16];
+  alignas(64) float columns_[kMaxHeadSize * 16];
   alignas(64) uint8_t last_values_[kMaxHeadSize * 32 * 2];
 };
 
@@ -194,7 +194,7 @@ void AttentionPass<amx::Vec, kFormat>::Run(const AttentionPlan& plan, int64_t se
                                            int64_t heads, const BlockList& blocks,
                                            const BlockList& next, AttentionSums* sums) {
   if constexpr (kFormat != VecFormat::kFloat32 && kFormat != VecFormat::kFloat16) {
-    constexpr int64_t kFewHeads = kFormat == VecFormat::kBFloat16 ? 8 : 4;
+    constexpr int64_t kFewHeads = kFormat == VecFormat::kBFloat16 ? 4 : 2;
     if (heads > kFewHeads && plan.element_format != VecFormat::kFloat32) {
       const auto run = plan.params.block_size == 8    ? &Pass::Run<kFormat, 8>
                        : plan.params.block_size == 16 ? &Pass::Run<kFormat, 16>

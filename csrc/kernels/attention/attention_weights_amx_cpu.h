@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "csrc/kernels/attention/attention_fetch_cpu.h"
+#include "csrc/kernels/attention/attention_plan_cpu.h"
 #include "csrc/kernels/attention/attention_softmax_cpu.h"
 #include "csrc/kernels/common/vec_amx.h"
 
@@ -13,84 +15,98 @@ namespace stablekv {
 // What a score needs to be a logit: score * scale + slope * position. Softmax has base 2 here,
 // which scale and slopes include.
 struct AmxLogits {
-  bool add_columns;  // a score is the sum of columns h and h + 8; else it is column h
   float scale;
   const float* slopes;     // [16], those of 8 heads twice, or null
   const float* positions;  // [tokens], if there are slopes
 };
 
-// A number that bfloat16 does not hold is the sum of two parts, which are columns h and h + 8 of
-// what tiles are multiplied with. The first is cut off, not rounded, so that the second has the
-// same sign. Where the second would be 0 it is the smallest normal number: no 0 shall meet an Inf
-// that the first part is multiplied with.
+// A number that bfloat16 does not hold is the sum of two parts. The first is cut off, not rounded,
+// so that the second has the same sign. Where the second would be 0 it is the smallest normal
+// number: no 0 shall meet an Inf that the first part is multiplied with.
 inline constexpr float kLeastAmxPart = 0x1p-126f;
 
-// A vector has the logits of 8 heads for a pair of tokens.
+// A vector has the logits of kHeads heads, 16 for one token or 8 for each of a pair. The weights of
+// 16 heads are two factors, one of each part; those of 8 have both parts in one, columns h and
+// h + 8.
+template <int kHeads>
 class AttentionWeightsAmx {
  public:
-  static constexpr int kHeads = 8;
+  static constexpr int64_t kFactors = kHeads / 8;
 
-  // scores: [token, 16 columns], overwritten. weights: for each pair of tokens, both weights of 16
-  // columns, zeros from `tokens` to `padded_tokens`, a multiple of 8. max: the largest logit of
-  // each head, sum: the sum of its weights.
+  // scores: [token, kHeads], overwritten. weights: for each factor, kPartitionSize / 2 pairs of
+  // tokens, both weights of 16 columns; zeros from `tokens` to `padded_tokens`, a multiple of 2.
+  // max: the largest logit of each head, sum: the sum of its weights; room for 16. Meanwhile
+  // fetches all that is left.
   static void Run(const AmxLogits& logits, int64_t tokens, int64_t padded_tokens, float* scores,
-                  uint32_t* weights, float* max, float* sum) {
-    const Float largest = BothTokens<&Larger>(MakeLogits(logits, tokens, padded_tokens, scores));
+                  uint32_t* weights, float* max, float* sum, AttentionFetch<amx::Vec>* fetch) {
+    AttentionFetch<amx::Vec> local_fetch = *fetch;  // in registers
+    const Float largest = OfTokens<&Larger>(MakeLogits(logits, tokens, padded_tokens, scores));
     const Float base = largest == Vec::Set(kMinusInfinity) ? Vec::Set(0) : largest;
     Float first_sums = Vec::Set(0), second_sums = Vec::Set(0);
     for (int64_t token = 0; token < padded_tokens; token += 2) {
-      const Float weight = Exp2(Vec::Load(scores + token * kHeads) - base);
-      const Float first = Cut(weight);
-      const Float second = SecondPart(weight, first);
-      first_sums += first;
-      second_sums += second;
-      StorePair(first, second, weights + token * kHeads);
+      local_fetch.Step<96>();
+      Float first[kFactors], second[kFactors];
+      for (int64_t i = 0; i < kFactors; ++i) {
+        const Float weight = Exp2(Vec::Load(scores + token * kHeads + i * 16) - base);
+        first[i] = Cut(weight);
+        second[i] = SecondPart(weight, first[i]);
+        first_sums += first[i];
+        second_sums += second[i];
+      }
+      if constexpr (kFactors == 2) {
+        StorePair(first[0], first[1], weights + token * 8);
+        StorePair(second[0], second[1], weights + (kPartitionSize + token) * 8);
+      } else {
+        StorePair(_mm512_shuffle_f32x4(first[0], second[0], 0x44),
+                  _mm512_shuffle_f32x4(first[0], second[0], 0xEE), weights + token * 8);
+      }
     }
+    local_fetch.Finish();
+    *fetch = local_fetch;
     constexpr float kLn2 = 0.693147181f;
-    _mm256_storeu_ps(max, _mm512_castps512_ps256(largest * Vec::Set(kLn2)));
-    _mm256_storeu_ps(sum, _mm512_castps512_ps256(BothTokens<&Sum>(first_sums + second_sums)));
+    Vec::Store(max, largest * Vec::Set(kLn2));
+    Vec::Store(sum, OfTokens<&Sum>(first_sums + second_sums));
   }
 
-  // What a row's first and second columns add up to, in the first 8 lanes.
-  static __m512 AddParts(__m512 row) { return BothTokens<&Sum>(row); }
+  // The sums of values of a row's heads, from those of its columns.
+  static __m512 AddParts(__m512 row) { return OfTokens<&Sum>(row); }
 
  private:
   using Vec = amx::Vec;
   using Float = Vec::Float;
 
+  static constexpr int64_t kVectorTokens = 16 / kHeads;
+
   static Float Larger(Float a, Float b) { return _mm512_max_ps(a, b); }  // b if a is NaN
   static Float Sum(Float a, Float b) { return a + b; }
 
-  // Of both halves of a vector; both have the result.
+  // Of both halves of a vector, if it has two tokens; both have the result.
   template <Float (*kOf)(Float, Float)>
-  static Float BothTokens(Float x) {
+  static Float OfTokens(Float x) {
+    if constexpr (kVectorTokens == 1) return x;
     return kOf(x, _mm512_shuffle_f32x4(x, x, 0x4E));
   }
 
-  static Float LoadScores(const float* from) {
-    const __m512 even = _mm512_castps256_ps512(_mm256_loadu_ps(from));
-    return _mm512_insertf32x8(even, _mm256_loadu_ps(from + 16), 1);
+  static Float LoadPositions(const float* from) {
+    if constexpr (kVectorTokens == 1) return Vec::Set(from[0]);
+    return _mm512_mask_blend_ps(0xFF00, Vec::Set(from[0]), Vec::Set(from[1]));
   }
 
-  // Leaves vectors of logits at the start of `scores`, -Inf in them past the last token. Returns
-  // the largest of each lane that is no NaN; -Inf if there is none.
+  // Leaves logits in place of scores, -Inf past the last token. Returns the largest of each lane
+  // that is no NaN; -Inf if there is none.
   static Float MakeLogits(const AmxLogits& logits, int64_t tokens, int64_t padded_tokens,
                           float* scores) {
     const Float scale = Vec::Set(logits.scale);
     const Float slopes = logits.slopes == nullptr ? Vec::Set(0) : Vec::Load(logits.slopes);
     Float largest = Vec::Set(kMinusInfinity);
-    for (int64_t token = 0; token < padded_tokens; token += 2) {
-      Float x = LoadScores(scores + token * 16);
-      if (logits.add_columns) x += LoadScores(scores + token * 16 + 8);
+    for (int64_t token = 0; token < padded_tokens; token += kVectorTokens) {
+      Float x = Vec::Load(scores + token * kHeads);
       if (logits.slopes == nullptr) {
         x *= scale;
       } else {
-        const float* const position = logits.positions + token;
-        const Float positions =
-            _mm512_mask_blend_ps(0xFF00, Vec::Set(position[0]), Vec::Set(position[1]));
-        x = Vec::MulAdd(x, scale, slopes * positions);
+        x = Vec::MulAdd(x, scale, slopes * LoadPositions(logits.positions + token));
       }
-      if (token + 1 >= tokens) {
+      if (token + kVectorTokens > tokens) {
         const __mmask16 valid = token < tokens ? 0x00FF : 0;
         x = _mm512_mask_mov_ps(Vec::Set(kMinusInfinity), valid, x);
       }
@@ -131,10 +147,8 @@ class AttentionWeightsAmx {
     return Cut(_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(rest), half)));
   }
 
-  // A row of both parts of a pair's weights, the even token's in the lower halves of lanes.
-  static void StorePair(__m512 first, __m512 second, uint32_t* to) {
-    const __m512 even = _mm512_shuffle_f32x4(first, second, 0x44);
-    const __m512 odd = _mm512_shuffle_f32x4(first, second, 0xEE);
+  // The even token's part is in the lower halves of lanes.
+  static void StorePair(__m512 even, __m512 odd, uint32_t* to) {
     _mm512_store_si512(to, _mm512_or_si512(_mm512_srli_epi32(_mm512_castps_si512(even), 16),
                                            _mm512_castps_si512(odd)));
   }

@@ -126,6 +126,31 @@ void TestShapes() {
   }
 }
 
+// So many heads that tiles do the work where there are any, and halves or all of their columns.
+void TestLargeGroups() {
+  uint32_t seed = 500;
+  for (const ElementType element : {ElementType::kFloat16, ElementType::kBFloat16}) {
+    for (const CacheType cache : kCaches) {
+      for (const int64_t head_size : kHeadSizes) {
+        if (cache != CacheType::kAuto && head_size % 16 != 0) continue;
+        for (const int64_t block_size : kBlockSizes) {
+          CaseShape shape;
+          shape.element = element;
+          shape.cache = cache;
+          shape.head_size = head_size;
+          shape.block_size = block_size;
+          shape.num_kv_heads = 1;
+          shape.group = 5 + seed % 12;
+          shape.alibi = seed % 2 == 0;
+          shape.seq_lens = {19, 75};
+          shape.seed = ++seed;
+          Check(shape);
+        }
+      }
+    }
+  }
+}
+
 void TestLengths() {
   for (const int64_t block_size : kBlockSizes) {
     CaseShape shape;
@@ -422,6 +447,7 @@ int main() {
               << (stablekv::HasCpuIsa(isa) ? ": tested\n" : ": not tested, not on this machine\n");
   }
   stablekv::TestShapes();
+  stablekv::TestLargeGroups();
   stablekv::TestLengths();
   stablekv::TestGroups();
   stablekv::TestTiles();

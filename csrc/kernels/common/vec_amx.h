@@ -13,38 +13,87 @@
 namespace stablekv::amx {
 
 struct Vec : avx512::Zmm<514> {
-  // `count` elements, a multiple of 64, as bfloat16 in order: where they are, or widened at `to`.
-  template <VecFormat kFormat>
-  static const uint8_t* AsBFloat16(const uint8_t* from, int64_t count, uint8_t* to) {
+  // How many rows JoinRows makes.
+  template <VecFormat kFormat, int kPieces>
+  static constexpr int kJoinedRows = kPieces * 2 / BytesOf(kFormat);
+
+  // Makes rows of 32 bfloat16 of kPieces cache lines, which hold as many pieces of as many rows:
+  // row r is the r-th piece of each line, one after the other. fp8 is widened.
+  template <VecFormat kFormat, int kPieces>
+  static void JoinRows(const uint8_t* const (&lines)[kPieces], int64_t offset, uint8_t* to) {
     static_assert(kFormat == VecFormat::kBFloat16 || BytesOf(kFormat) == 1);
-    if constexpr (kFormat == VecFormat::kBFloat16) {
-      return from;
-    } else {
-      for (int64_t i = 0; i < count; i += 64) WidenCodes<kFormat>(from + i, to + 2 * i);
-      return to;
+    static_assert(kPieces == 1 || kPieces == 2 || kPieces == 4);
+    __m512i joined[kPieces];
+    for (int i = 0; i < kPieces; ++i) joined[i] = _mm512_loadu_si512(lines[i] + offset);
+    if constexpr (kPieces == 4) {
+      JoinQuarters(&joined);
+    } else if constexpr (BytesOf(kFormat) == 1) {
+      JoinEighths(&joined);
+    } else if constexpr (kPieces == 2) {
+      JoinHalves(&joined);
+    }
+    for (int i = 0; i < kPieces; ++i) {
+      if constexpr (BytesOf(kFormat) == 1) {
+        WidenCodes<kFormat>(joined[i], to + i * 128);
+      } else {
+        _mm512_store_si512(to + i * 64, joined[i]);
+      }
     }
   }
 
  private:
-  // Widens 64 fp8 codes. Every one is exact.
-  template <VecFormat kFormat>
-  static void WidenCodes(const uint8_t* from, uint8_t* to) {
-    // What unpacking brings to one vector: the lower halves of 16-byte lanes.
+  // [i] becomes quarter i of each.
+  static void JoinQuarters(__m512i (*lines)[4]) {
+    __m512i(&x)[4] = *lines;
+    const __m512i first = _mm512_shuffle_i32x4(x[0], x[1], 0x44);
+    const __m512i second = _mm512_shuffle_i32x4(x[2], x[3], 0x44);
+    const __m512i third = _mm512_shuffle_i32x4(x[0], x[1], 0xEE);
+    const __m512i fourth = _mm512_shuffle_i32x4(x[2], x[3], 0xEE);
+    x[0] = _mm512_shuffle_i32x4(first, second, 0x88);
+    x[1] = _mm512_shuffle_i32x4(first, second, 0xDD);
+    x[2] = _mm512_shuffle_i32x4(third, fourth, 0x88);
+    x[3] = _mm512_shuffle_i32x4(third, fourth, 0xDD);
+  }
+
+  // [i] becomes half i of each.
+  static void JoinHalves(__m512i (*lines)[2]) {
+    __m512i(&x)[2] = *lines;
+    const __m512i first = _mm512_shuffle_i64x2(x[0], x[1], 0x44);
+    x[1] = _mm512_shuffle_i64x2(x[0], x[1], 0xEE);
+    x[0] = first;
+  }
+
+  // The rows' parts of 8 codes, those of two rows by turns, as WidenCodes takes them.
+  static void JoinEighths(__m512i (*lines)[1]) {
     const __m512i order = _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7);
-    const __m512i codes = _mm512_permutexvar_epi64(order, _mm512_loadu_si512(from));
+    (*lines)[0] = _mm512_permutexvar_epi64(order, (*lines)[0]);
+  }
+  static void JoinEighths(__m512i (*lines)[2]) {
+    __m512i(&x)[2] = *lines;
+    const __m512i first = _mm512_setr_epi64(0, 2, 1, 3, 8, 10, 9, 11);
+    const __m512i second = _mm512_setr_epi64(4, 6, 5, 7, 12, 14, 13, 15);
+    const __m512i joined = _mm512_permutex2var_epi64(x[0], first, x[1]);
+    x[1] = _mm512_permutex2var_epi64(x[0], second, x[1]);
+    x[0] = joined;
+  }
+
+  // Widens 64 fp8 codes: first the lower halves of 16-byte lanes, then the upper ones. Every one is
+  // exact.
+  template <VecFormat kFormat>
+  static void WidenCodes(__m512i codes, uint8_t* to) {
     __m512i low, high;
     avx512_vbmi::Fp8Lookup<514>::Bytes<kFormat>(codes, &low, &high);
-    _mm512_storeu_si512(to, _mm512_unpacklo_epi8(low, high));
-    _mm512_storeu_si512(to + 64, _mm512_unpackhi_epi8(low, high));
+    _mm512_store_si512(to, _mm512_unpacklo_epi8(low, high));
+    _mm512_store_si512(to + 64, _mm512_unpackhi_epi8(low, high));
   }
 };
 
 // The shapes of a core's eight tiles, from its construction to its end. Tiles 4 and 5 hold rows of
-// bfloat16, tiles 6 and 7 what they are multiplied with: row j has elements 2 j and 2 j + 1 of 16
-// columns, next to each other. Tiles 0 to 3 hold sums: [rows, 16 columns] of float32.
+// 32 bfloat16, tiles 6 and 7 what they are multiplied with: row j has elements 2 j and 2 j + 1 of
+// all columns, next to each other. Tiles 0 to 3 hold sums: [rows, columns] of float32.
 class TileShapes {
  public:
-  TileShapes(int rows, int row_bytes) {
+  TileShapes(int rows, int columns) {
     struct alignas(64) {
       uint8_t palette = 1;
       uint8_t start_row = 0;
@@ -53,8 +102,8 @@ class TileShapes {
       uint8_t rows[16] = {};
     } shapes;
     for (int i = 0; i < 8; ++i) {
-      shapes.rows[i] = static_cast<uint8_t>(i < 6 ? rows : row_bytes / 4);
-      shapes.row_bytes[i] = static_cast<uint16_t>(i == 4 || i == 5 ? row_bytes : 64);
+      shapes.rows[i] = static_cast<uint8_t>(i < 6 ? rows : 16);
+      shapes.row_bytes[i] = static_cast<uint16_t>(i == 4 || i == 5 ? 64 : 4 * columns);
     }
     asm volatile("ldtilecfg %0" : : "m"(shapes));
   }
@@ -90,14 +139,6 @@ void ClearTile() {
 template <int kSums, int kRows, int kFactors>
 void AddProduct() {
   asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSums), "i"(kRows), "i"(kFactors));
-}
-
-// The rows of tile kRows times all factors there are, those of kSets tiles: to the sums of the
-// first set in tile kSums, of the second in tile kSums + kPitch.
-template <int kSets, int kPitch, int kSums, int kRows>
-void AddProducts() {
-  AddProduct<kSums, kRows, 6>();
-  if constexpr (kSets == 2) AddProduct<kSums + kPitch, kRows, 7>();
 }
 
 // Calls function(std::integral_constant<int, i>) for i of [0, kCount): a loop whose index may name
