@@ -54,6 +54,35 @@ def test_scratch_is_part_of_a_graph(dtype):
     assert torch.equal(attention.check("v1", arguments), out)
 
 
+@pytest.mark.parametrize("version", ["v1", "v2"])
+@pytest.mark.parametrize("kv_cache_dtype", ["auto", "fp8"])
+def test_one_graph_for_all_lengths(version, kv_cache_dtype):
+    """Captured for sequences as long as they may become: the device learns how long they are."""
+    built = (9000, 300, 17, 1, 2500, 4096)
+    case = AttentionCase(
+        seq_lens=built,
+        max_seq_len=40000,
+        num_heads=8,
+        num_kv_heads=2,
+        head_size=128,
+        dtype=torch.bfloat16,
+        kv_cache_dtype=kv_cache_dtype,
+    )
+    arguments = attention.arguments_of(case, "cuda")
+    if version == "v2":
+        arguments = attention.with_scratch(arguments)
+    attention.run(version, arguments)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        attention.run(version, arguments)
+    for lengths in (built, (1, 300, 16, 0, 2177, 4095), (256, 256, 0, 1, 256, 512), (0,) * 6):
+        arguments["seq_lens"].copy_(torch.tensor(lengths))
+        arguments["out"].fill_(float("nan"))
+        graph.replay()
+        out = arguments["out"].clone()
+        assert torch.equal(attention.check(version, arguments), out)
+
+
 @each_kernel
 def test_without_memory_for_scratch(dtype):
     """The device is full to the last byte that torch may have."""

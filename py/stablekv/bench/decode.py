@@ -31,6 +31,11 @@ class DecodeData:
     k_scale: torch.Tensor
     v_scale: torch.Tensor
 
+    def used_tables(self) -> torch.Tensor:
+        """Of the block tables the columns that a sequence has tokens for."""
+        pages = -(-max(self.case.seq_lens) // self.case.block_size)
+        return self.block_tables[:, :pages].contiguous()
+
     def dense(self, layer: int, sequence: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values of a sequence: [num_kv_heads, length, head_size] float32."""
         case, length = self.case, self.case.seq_lens[sequence]
@@ -50,7 +55,8 @@ def make_data(case: DecodeCase, device: torch.device, layers: int | None = None)
     used = [-(-length // case.block_size) for length in case.seq_lens]
     num_blocks = sum(used)
     order = torch.randperm(num_blocks, generator=random, device=device).int()
-    block_tables = torch.zeros(case.batch, max(used), dtype=torch.int32, device=device)
+    columns = -(-case.max_seq_len // case.block_size)
+    block_tables = torch.zeros(case.batch, columns, dtype=torch.int32, device=device)
     for sequence, blocks in enumerate(order.split(used)):
         block_tables[sequence, : len(blocks)] = blocks
     heads = (num_blocks, case.num_kv_heads, case.head_size, case.block_size)
@@ -90,7 +96,7 @@ def stablekv_work(data: DecodeData) -> Work:
 
 def _call(data: DecodeData, layer: int, out: torch.Tensor) -> Callable[[], object]:
     case, (key_cache, value_cache) = data.case, data.caches[layer]
-    max_seq_len = max(case.seq_lens)
+    max_seq_len = case.max_seq_len
     if case.version == "auto":
         return lambda: stablekv.paged_attention(
             data.query,

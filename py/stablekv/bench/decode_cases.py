@@ -28,6 +28,9 @@ class DecodeCase:
     dtype: torch.dtype = torch.bfloat16
     ragged: bool = False
     version: str = "auto"  # or v1, v2: that operator, instead of paged_attention
+    # What the call says no sequence is longer than, as in a graph that is captured once for all
+    # lengths; 0: the longest one's length.
+    stated_length: int = 0
 
     @property
     def name(self) -> str:
@@ -36,6 +39,8 @@ class DecodeCase:
             stored += f"+{self.kv_cache_dtype}"
         words = [f"decode/{self.num_heads}-{self.num_kv_heads}", f"b{self.batch}"]
         words += [f"c{self.context}{'r' if self.ragged else ''}", stored]
+        if self.stated_length:
+            words.append(f"m{self.stated_length}")
         if self.head_size != 128:
             words.append(f"d{self.head_size}")
         if self.version != "auto":
@@ -51,6 +56,11 @@ class DecodeCase:
         return lengths[
             torch.randperm(self.batch, generator=torch.Generator().manual_seed(0))
         ].tolist()
+
+    @property
+    def max_seq_len(self) -> int:
+        """The argument of that name."""
+        return max(self.stated_length, *self.seq_lens)
 
     @property
     def kv_bytes(self) -> int:
@@ -77,12 +87,28 @@ def _grid() -> list[DecodeCase]:
 _LARGE = DecodeCase(64, 4096, 32, 8)
 _LONG = DecodeCase(1, 16384, 32, 8)
 
+# Few sequences of different lengths, and calls that are captured before lengths are known.
+_UNEVEN = [
+    DecodeCase(batch, 16384, *heads, ragged=True)
+    for batch, heads in ((4, (32, 8)), (16, (32, 8)), (4, (32, 32)), (16, (8, 1)))
+]
+_CAPTURED = [
+    DecodeCase(batch, context, *heads, ragged=ragged, stated_length=131072)
+    for batch, context, heads, ragged in (
+        (4, 4096, (32, 8), False),
+        (16, 4096, (8, 1), False),
+        (16, 16384, (8, 1), True),
+        (64, 16384, (8, 1), True),
+    )
+]
+
 GRID = _grid()
 # Other head sizes, dtypes and versions, each at one shape.
 OTHERS = [
     *(replace(_LARGE, head_size=n) for n in layouts.HEAD_SIZES if n != 128),
     *(replace(_LARGE, dtype=dtype) for dtype in (torch.float16, torch.float32)),
     replace(_LARGE, kv_cache_dtype="fp8_e5m2"),
+    *(replace(c, kv_cache_dtype=n) for n in ("auto", "fp8") for c in (*_UNEVEN, *_CAPTURED)),
     *(replace(_LONG, version=version) for version in ("v1", "v2")),
     *(replace(_LONG, version=version, num_heads=8, num_kv_heads=1) for version in ("v1", "v2")),
 ]
@@ -100,4 +126,9 @@ CPU = [
 
 def small(case: DecodeCase) -> DecodeCase:
     """The same kind of case, small enough for a test."""
-    return replace(case, batch=min(case.batch, 3), context=min(case.context, 320))
+    return replace(
+        case,
+        batch=min(case.batch, 3),
+        context=min(case.context, 320),
+        stated_length=min(case.stated_length, 1000),
+    )

@@ -53,7 +53,7 @@ def flashinfer_work(data: DecodeData, use_tensor_cores: bool, backend: str = "au
     )
     begins, pages, last = page_lists(data)
     # Its choice of a kernel may depend on whether it is given them.
-    tables = {"block_tables": data.block_tables} if backend == "cudnn" else {}
+    tables = {"block_tables": data.used_tables()} if backend == "cudnn" else {}
     kv_dtype = layouts.FP8_FORMATS.get(case.kv_cache_dtype, case.dtype)
     wrapper.plan(
         begins,

@@ -68,7 +68,7 @@ def _dense(data: DecodeData, backend: SDPBackend | None) -> Work:
 
 def _gathered(data: DecodeData) -> Work:
     """Pages gathered into dense keys and values first, as one does without a paged operator."""
-    tables = data.block_tables.long()
+    tables = data.used_tables().long()
 
     def step(layer: int) -> torch.Tensor:
         key_cache, value_cache = data.caches[layer]
