@@ -22,6 +22,9 @@ constexpr int64_t kMostSplitsOfOneCta = 4;
 // sequences be shorter, or all be shorter than the call says.
 constexpr int64_t kBytesOfALongItem = 3 << 20;
 
+// Shares of a sequence of mean length, at most.
+constexpr int64_t kSharesOfASequence = 12;
+
 // Of keys and values for a CTA that takes several items: with more, a few CTAs would end alone.
 constexpr int64_t kBytesOfShortItems = 1 << 20;
 
@@ -86,12 +89,13 @@ bool IsForShares(const SplitWork& work) {
          ItemBytes(work) >= kBytesOfALongItem;
 }
 
-// As many shares as CTAs run at once, as far as there are rows for them: a sequence has one for its
-// last share and those of kPartitionSize tokens each.
+// As many shares as CTAs run at once, but few enough for the reduction to fetch most at once, and
+// as far as there are rows for them: a sequence has one for its last share and those of
+// kPartitionSize tokens each.
 int SharesFor(const SplitWork& work) {
   const int64_t running = 2 * work.num_processors / (work.items / work.num_seqs);
   const int64_t rows = work.num_seqs * (CeilDivide(work.max_seq_len, kPartitionSize) - 1);
-  return static_cast<int>(std::min(running, rows));
+  return static_cast<int>(std::min({running, rows, kSharesOfASequence * work.num_seqs}));
 }
 
 // Short items are read at full speed if warps do not wait for each other: several to a CTA, if

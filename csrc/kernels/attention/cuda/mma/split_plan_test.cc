@@ -106,8 +106,9 @@ void TestShares() {
   };
   CHECK_THAT(shares(64, 1, 16384) == 264, "one CTA for each that runs");
   CHECK_THAT(shares(16, 8, 16384) == 33, "the same for each kv head");
-  CHECK_THAT(shares(2, 1, 8192) == 30, "no more than rows");
-  CHECK_THAT(shares(16, 1, 131072) == 264, "as a graph for all lengths calls it");
+  CHECK_THAT(shares(2, 1, 6144) == 22, "no more than rows");
+  CHECK_THAT(shares(2, 1, 8192) == 24, "no more than the reduction takes at once");
+  CHECK_THAT(shares(64, 1, 131072) == 264, "as a graph for all lengths calls it");
   CHECK_THAT(shares(16, 8, 4096) == 0, "not long enough");
   CHECK_THAT(shares(1, 8, 131072) == 0, "one sequence");
   CHECK_THAT(shares(17, 8, 16384) == 0, "more than multiprocessors");
