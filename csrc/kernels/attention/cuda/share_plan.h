@@ -1,4 +1,4 @@
-// Into how many shares the device is to cut the tokens of a batch (token_shares.cuh).
+// What batches the device can cut into shares (token_shares.cuh), for the host to plan by.
 #ifndef STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_SHARE_PLAN_H_
 #define STABLEKV_CSRC_KERNELS_ATTENTION_CUDA_SHARE_PLAN_H_
 

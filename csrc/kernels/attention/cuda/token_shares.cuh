@@ -96,11 +96,10 @@ class TokenShares {
     int rest = __shfl_sync(kAllLanes, number - first_, owner);
     int sequence = owner;
 #pragma unroll 1
-    while (true) {
+    for (; sequence + 32 < num_seqs_; sequence += 32) {
       const int full = FullShares(Length(sequence));
       if (rest < full) break;
       rest -= full;
-      sequence += 32;
     }
     return {sequence, rest * tokens_, tokens_, number};
   }

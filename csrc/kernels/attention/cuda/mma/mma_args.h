@@ -21,13 +21,13 @@ struct MmaDecodeArgs {
   int group_size;      // query heads of a kv head
   int num_tiles;       // of a group
   unsigned num_items;  // some shares may be missing
-  // What numbers of CTAs are taken apart by: they begin with that.
+  int heads_per_tile;  // of all tiles but the last
+  int block_shift;     // block_size == 1 << block_shift
+  // What a CTA takes its number apart by, before anything else.
   int log_cluster_size;
   Divisor tiles;
   Divisor kv_heads;
   Divisor seqs;
-  int heads_per_tile;  // of all tiles but the last
-  int block_shift;     // block_size == 1 << block_shift
 };
 
 // Columns of a product of the tensor core, one for each query head. A tile of heads is one product

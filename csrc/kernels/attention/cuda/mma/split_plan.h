@@ -8,7 +8,7 @@ namespace stablekv {
 
 // A sequence is cut into splits of `split_tokens` tokens, its last one shorter. Each is the work of
 // one cluster of CTAs, which share it evenly and combine their results through distributed shared
-// memory. The results of several splits meet in the scratch of paged_attention_v2.
+// memory. The results of several splits, or shares, meet in the scratch.
 struct SplitPlan {
   int cluster_size;      // CTAs: 1, 2, 4, 8 or 16
   int num_splits;        // of the longest sequence
