@@ -294,9 +294,10 @@ std::vector<SplitPlan> OtherPlans(const PagedAttentionParams& params, const MmaD
   }
   for (const int eighths : {4, 8, 10, 12, 14, 16, 20, 24, 32}) {
     const int64_t shares = eighths * device.processors / 8 / params.num_kv_heads;
+    const SplitPlan plan = {1, 1, whole, false, true, 0, static_cast<int>(shares)};
     if (params.num_seqs <= kMostSharing && shares > params.num_seqs / 4 &&
-        shares + params.num_seqs <= params.num_seqs * (whole / kPartitionSize)) {
-      plans.push_back({1, 1, whole, false, true, 0, static_cast<int>(shares)});
+        RowsOf(plan, params.num_seqs) <= whole / kPartitionSize) {
+      plans.push_back(plan);
     }
   }
   return plans;
@@ -304,23 +305,29 @@ std::vector<SplitPlan> OtherPlans(const PagedAttentionParams& params, const MmaD
 
 // Times them, to see whether it is the best.
 void Sweep(const Run& run, const MmaDevice& device) {
-  std::vector<std::pair<double, std::string>> results;
+  struct Result {
+    double time;
+    std::string text;
+    bool one_split;
+  };
+  std::vector<Result> results;
   for (const SplitPlan& plan : OtherPlans(run.Params(0), device)) {
     const std::string text = PlanText(plan) + (plan.longest_first ? ", order" : "") +
                              (plan.short_rings ? ", short" : "");
     const double time = Time(run, text, [&](const PagedAttentionParams& p, cudaStream_t stream) {
       return LaunchMmaAttention(p, &run.scratch(), plan, stream);
     });
-    results.push_back({time, text});
+    results.push_back({time, text, !HasReduction(plan)});
   }
-  std::sort(results.begin(), results.end());
+  std::sort(results.begin(), results.end(),
+            [](const Result& a, const Result& b) { return a.time < b.time; });
   std::printf("    ");
   for (size_t i = 0; i < std::min<size_t>(12, results.size()); ++i) {
-    std::printf("%s %.1f | ", results[i].second.c_str(), results[i].first);
+    std::printf("%s %.1f | ", results[i].text.c_str(), results[i].time);
   }
-  for (const auto& result : results) {
-    if (result.second.find("x1") == std::string::npos) continue;
-    std::printf("best of one split: %s %.1f", result.second.c_str(), result.first);
+  for (const Result& result : results) {
+    if (!result.one_split) continue;
+    std::printf("best of one split: %s %.1f", result.text.c_str(), result.time);
     break;
   }
   std::printf("\n");
@@ -354,7 +361,7 @@ void Bench(const Shape& shape, uint8_t* pool, bool sweep) {
     std::sscanf(one_plan, "%d,%d,%d", &plan.cluster_size, &plan.num_splits, &plan.num_shares);
     plan.short_rings = plan.cluster_size <= 2;
     plan.split_tokens = (run.max_len() / plan.num_splits + 31) / 32 * 32;
-    for (int i = 0; i < 3; ++i) {
+    for (int i = 0; i < 3; ++i) {  // for a profiler to choose from
       MustBeOk(LaunchMmaAttention(run.Params(i % run.copies()), &run.scratch(), plan, nullptr));
     }
     Must(cudaDeviceSynchronize(), "plan");

@@ -27,6 +27,15 @@ def _bytes_at_most(arguments):
     return torch.cuda.max_memory_allocated() - before
 
 
+def _captured(version, arguments):
+    """A graph of the call, which ran once before."""
+    attention.run(version, arguments)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        attention.run(version, arguments)
+    return graph
+
+
 @each_kernel
 def test_few_long_sequences_take_scratch_for_the_call(dtype):
     assert _bytes_at_most(attention.arguments_of(_long(dtype), "cuda")) > 0
@@ -41,10 +50,7 @@ def test_short_sequences_take_none(dtype):
 @each_kernel
 def test_scratch_is_part_of_a_graph(dtype):
     arguments = attention.arguments_of(_long(dtype), "cuda")
-    attention.run("v1", arguments)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        attention.run("v1", arguments)
+    graph = _captured("v1", arguments)
     arguments["query"].copy_(arguments["query"].roll(1, 1))
     others = torch.full((1 << 20,), float("nan"), device="cuda")  # wherever the capture left room
     arguments["out"].fill_(float("nan"))
@@ -71,10 +77,7 @@ def test_one_graph_for_all_lengths(version, kv_cache_dtype):
     arguments = attention.arguments_of(case, "cuda")
     if version == "v2":
         arguments = attention.with_scratch(arguments)
-    attention.run(version, arguments)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        attention.run(version, arguments)
+    graph = _captured(version, arguments)
     for lengths in (built, (1, 300, 16, 0, 2177, 4095), (256, 256, 0, 1, 256, 512), (0,) * 6):
         arguments["seq_lens"].copy_(torch.tensor(lengths))
         arguments["out"].fill_(float("nan"))

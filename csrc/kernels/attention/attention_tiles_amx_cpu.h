@@ -23,7 +23,6 @@ class AttentionTilesAmx {
   static constexpr int kTiles = 4;
   static constexpr int64_t kTileBytes = kRows * 64;
   static constexpr int64_t kPairs = 16;  // of a row's elements
-  static constexpr int64_t kRowElements = 2 * kPairs;
 
   using Lines = const uint8_t* [kPieces];
 

@@ -64,23 +64,28 @@ int64_t TotalTokens(const PagedAttentionParams& params) {
   return tokens;
 }
 
-// The end of the sequences from `seq` that have at most `most_items` items; at least one of them.
-int64_t EndOfBatch(const std::vector<int64_t>& first_items, int64_t seq, int64_t most_items) {
+// Where batches of sequences end that have at most `most_items` items together, or are of one.
+std::vector<int64_t> BatchEnds(const std::vector<int64_t>& first_items, int64_t most_items) {
   const auto seqs = static_cast<int64_t>(first_items.size()) - 1;
-  int64_t end = seq + 1;
-  while (end < seqs && first_items[end + 1] - first_items[seq] <= most_items) ++end;
-  return end;
+  std::vector<int64_t> ends;
+  for (int64_t seq = 0; seq < seqs; seq = ends.back()) {
+    int64_t end = seq + 1;
+    while (end < seqs && first_items[end + 1] - first_items[seq] <= most_items) ++end;
+    ends.push_back(end);
+  }
+  return ends;
 }
 
 // All sequences, batch after batch.
 void RunBatches(const AttentionFunctions& functions, const std::vector<int64_t>& first_items,
-                int64_t most_items, bool combine, ParallelFor parallel_for, AttentionPlan* plan) {
+                const std::vector<int64_t>& ends, bool combine, ParallelFor parallel_for,
+                AttentionPlan* plan) {
   const PagedAttentionParams& params = plan->params;
   const int64_t elements = 2 * TotalTokens(params) * params.num_kv_heads * params.head_size;
   const int64_t grain =
       std::max<int64_t>(1, kGrainElements * first_items.back() / std::max<int64_t>(1, elements));
-  for (int64_t seq = 0; seq < params.num_seqs;) {
-    const int64_t end = EndOfBatch(first_items, seq, most_items);
+  int64_t seq = 0;
+  for (const int64_t end : ends) {
     plan->first_partial_item = first_items[seq];
     if (first_items[end] > first_items[seq]) {
       RunParallel(parallel_for, first_items[end] - first_items[seq], grain,
@@ -112,14 +117,14 @@ Status PagedAttentionWith(const AttentionFunctions& functions, const PagedAttent
   plan.first_items = first_items.data();
   const bool partial = std::any_of(params.seq_lens, params.seq_lens + params.num_seqs,
                                    [](int32_t length) { return length > kPartitionSize; });
-  int64_t most_items = first_items.back();
+  std::vector<int64_t> ends = {params.num_seqs};
   std::unique_ptr<float[]> partials;
   if (partial) {
     const int64_t item_floats = plan.group * (params.head_size + 2);
-    most_items = partial_bytes / (item_floats * static_cast<int64_t>(sizeof(float)));
+    ends = BatchEnds(first_items, partial_bytes / (item_floats * int64_t{sizeof(float)}));
     int64_t items = 0;  // of the largest batch
-    for (int64_t seq = 0; seq < params.num_seqs;) {
-      const int64_t end = EndOfBatch(first_items, seq, most_items);
+    int64_t seq = 0;
+    for (const int64_t end : ends) {
       items = std::max(items, first_items[end] - first_items[seq]);
       seq = end;
     }
@@ -134,7 +139,7 @@ Status PagedAttentionWith(const AttentionFunctions& functions, const PagedAttent
   }
   const bool empty = std::any_of(params.seq_lens, params.seq_lens + params.num_seqs,
                                  [](int32_t length) { return length == 0; });
-  RunBatches(functions, first_items, most_items, partial || empty, parallel_for, &plan);
+  RunBatches(functions, first_items, ends, partial || empty, parallel_for, &plan);
   return Status();
 }
 

@@ -102,10 +102,11 @@ constexpr ElementType kElements[] = {ElementType::kFloat32, ElementType::kFloat1
                                      ElementType::kBFloat16};
 constexpr CacheType kCaches[] = {CacheType::kAuto, CacheType::kFp8E4M3, CacheType::kFp8E5M2};
 
-// Every type, head size and block size.
-void TestShapes() {
-  uint32_t seed = 100;
-  for (const ElementType element : kElements) {
+// Every cache, head size and block size for each of `elements`. What else a case is,
+// `complete(seed, &shape)` says.
+template <typename Elements, typename Complete>
+void CheckEach(const Elements& elements, uint32_t seed, const Complete& complete) {
+  for (const ElementType element : elements) {
     for (const CacheType cache : kCaches) {
       for (const int64_t head_size : kHeadSizes) {
         if (cache != CacheType::kAuto && head_size % 16 != 0) continue;
@@ -115,9 +116,8 @@ void TestShapes() {
           shape.cache = cache;
           shape.head_size = head_size;
           shape.block_size = block_size;
-          shape.group = 1 + seed % 4;
           shape.alibi = seed % 2 == 0;
-          shape.seq_lens = {19, 0, 47};
+          complete(seed, &shape);
           shape.seed = ++seed;
           Check(shape);
         }
@@ -126,29 +126,22 @@ void TestShapes() {
   }
 }
 
+// Every type, head size and block size.
+void TestShapes() {
+  CheckEach(kElements, 100, [](uint32_t seed, CaseShape* shape) {
+    shape->group = 1 + seed % 4;
+    shape->seq_lens = {19, 0, 47};
+  });
+}
+
 // So many heads that tiles do the work where there are any, and halves or all of their columns.
 void TestLargeGroups() {
-  uint32_t seed = 500;
-  for (const ElementType element : {ElementType::kFloat16, ElementType::kBFloat16}) {
-    for (const CacheType cache : kCaches) {
-      for (const int64_t head_size : kHeadSizes) {
-        if (cache != CacheType::kAuto && head_size % 16 != 0) continue;
-        for (const int64_t block_size : kBlockSizes) {
-          CaseShape shape;
-          shape.element = element;
-          shape.cache = cache;
-          shape.head_size = head_size;
-          shape.block_size = block_size;
-          shape.num_kv_heads = 1;
-          shape.group = 5 + seed % 12;
-          shape.alibi = seed % 2 == 0;
-          shape.seq_lens = {19, 75};
-          shape.seed = ++seed;
-          Check(shape);
-        }
-      }
-    }
-  }
+  constexpr ElementType kTileElements[] = {ElementType::kFloat16, ElementType::kBFloat16};
+  CheckEach(kTileElements, 500, [](uint32_t seed, CaseShape* shape) {
+    shape->num_kv_heads = 1;
+    shape->group = 5 + seed % 12;
+    shape->seq_lens = {19, 75};
+  });
 }
 
 void TestLengths() {

@@ -33,8 +33,7 @@ class DecodeData:
 
     def used_tables(self) -> torch.Tensor:
         """Of the block tables the columns that a sequence has tokens for."""
-        pages = -(-max(self.case.seq_lens) // self.case.block_size)
-        return self.block_tables[:, :pages].contiguous()
+        return self.block_tables[:, : max(self.case.pages)].contiguous()
 
     def dense(self, layer: int, sequence: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values of a sequence: [num_kv_heads, length, head_size] float32."""
@@ -52,7 +51,7 @@ def make_data(case: DecodeCase, device: torch.device, layers: int | None = None)
     `layers`: how many caches; as many as no cache of the device holds, when None.
     """
     random = torch.Generator(device).manual_seed(0)
-    used = [-(-length // case.block_size) for length in case.seq_lens]
+    used = case.pages
     num_blocks = sum(used)
     order = torch.randperm(num_blocks, generator=random, device=device).int()
     columns = -(-case.max_seq_len // case.block_size)

@@ -58,6 +58,11 @@ class DecodeCase:
         ].tolist()
 
     @property
+    def pages(self) -> list[int]:
+        """Blocks of the cache that each sequence has."""
+        return [-(-length // self.block_size) for length in self.seq_lens]
+
+    @property
     def max_seq_len(self) -> int:
         """The argument of that name."""
         return max(self.stated_length, *self.seq_lens)

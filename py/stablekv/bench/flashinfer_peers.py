@@ -82,7 +82,7 @@ def page_lists(data: DecodeData) -> tuple[torch.Tensor, torch.Tensor, torch.Tens
     int32, [batch + 1], [pages of all sequences] and [batch], on the device of the caches.
     """
     case = data.case
-    used = [-(-length // case.block_size) for length in case.seq_lens]
+    used = case.pages
     begins = torch.tensor([0, *used], dtype=torch.int32).cumsum(0, dtype=torch.int32)
     pages = torch.cat([data.block_tables[row, :count] for row, count in enumerate(used)])
     last = [

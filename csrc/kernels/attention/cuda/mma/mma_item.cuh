@@ -39,7 +39,7 @@ struct WarpPlace {
   }
 };
 
-// Once for all kernels of a compile, and out of the way of those that have no shares.
+// Not inlined: a kernel without shares need not fetch past this code.
 static __device__ __noinline__ TokenShare ShareOf(int num_shares, const int32_t* seq_lens,
                                                   int num_seqs, int max_seq_len, unsigned number,
                                                   int lane) {
