@@ -1,5 +1,4 @@
 // The second kernel, where sequences are split: combines the splits of each head.
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
 
@@ -14,45 +13,16 @@
 namespace stablekv {
 namespace {
 
-constexpr int kThreads = 128;
-constexpr int kElementsPerThread = 2;  // of the head: the largest has 256
-constexpr int kBatch = 16;             // splits that are fetched at once
-
-// What a thread has of its elements, relative to the largest logit so far.
-struct RunningOut {
-  float max = -INFINITY;
-  float sum = 0.0f;
-  float out[kElementsPerThread] = {};
-
-  // Adds `count` splits, in order; those after it are ignored, whatever they hold.
-  __device__ __forceinline__ void Add(int count, const float (&max_logits)[kBatch],
-                                      const float (&exp_sums)[kBatch],
-                                      const float (&parts)[kBatch][kElementsPerThread]) {
-    float new_max = max;
-#pragma unroll
-    for (int i = 0; i < kBatch; ++i) {
-      if (i < count) new_max = fmaxf(new_max, max_logits[i]);
-    }
-    const float base = SoftmaxBase(new_max);
-    const float factor = expf(max - base);
-    max = new_max;
-    sum *= factor;
-#pragma unroll
-    for (int e = 0; e < kElementsPerThread; ++e) out[e] *= factor;
-#pragma unroll
-    for (int i = 0; i < kBatch; ++i) {
-      if (i >= count) continue;
-      const float weight = exp_sums[i] * expf(max_logits[i] - base);
-      sum += weight;
-#pragma unroll
-      for (int e = 0; e < kElementsPerThread; ++e) out[e] += weight * parts[i][e];
-    }
-  }
-};
+constexpr int kWarps = 4;  // row i is of warp i % kWarps
+constexpr int kThreads = 32 * kWarps;
+constexpr int kLaneElements = 4;           // a lane has elements lane, lane + 32, ..
+constexpr int kTile = 32 * kLaneElements;  // elements of a CTA
+constexpr int kRowsAtOnce = 16;            // that a warp fetches before it uses the first
+static_assert(kTile == kThreads, "each thread writes one element");
 
 // The rows of the scratch that a head of a sequence has, in the order of its tokens.
 struct PartRows {
-  int64_t count;
+  int count;
   int64_t first;
   int64_t stride;
   int64_t last;
@@ -73,22 +43,95 @@ struct PartRows {
     const int64_t length =
         max(int64_t{0}, min(static_cast<int64_t>(params.seq_lens[sequence]), params.max_seq_len));
     // Later rows have no tokens and were not written.
-    count = (length + args.split_tokens - 1) / args.split_tokens;
+    count = static_cast<int>((length + args.split_tokens - 1) / args.split_tokens);
     stride = 1;
     first = (sequence * params.num_heads + head) * args.scratch.num_partitions;
     last = first + count - 1;
   }
 
-  __device__ __forceinline__ int64_t operator[](int64_t i) const {
+  __device__ __forceinline__ int64_t operator[](int i) const {
     return i == count - 1 ? last : first + i * stride;
   }
 };
 
-// One CTA a head. Splits are added in order, so that the result does not depend on timing.
+// What a warp has of its rows: the largest logit and, relative to it, the sum of all weights and
+// the weighted sums of the lane's elements.
+template <typename Format>
+struct WarpRows {
+  using Fetched = typename Format::Bits[kRowsAtOnce][kLaneElements];
+
+  float max = -INFINITY;
+  float sum = 0.0f;
+  float out[kLaneElements] = {};
+
+  // Adds `count` rows. Lane i has the largest logit and the sum of row i, other lanes -inf and 0.
+  __device__ __forceinline__ void Add(int count, float row_max, float row_sum,
+                                      const Fetched& fetched) {
+    const float new_max = fmaxf(max, WarpMax(row_max));
+    const float base = SoftmaxBase(new_max);
+    const float factor = expf(max - base);
+    const float weight = row_sum * expf(row_max - base);
+    max = new_max;
+    sum = sum * factor + WarpSum(weight);
+#pragma unroll
+    for (int e = 0; e < kLaneElements; ++e) out[e] *= factor;
+#pragma unroll
+    for (int i = 0; i < kRowsAtOnce; ++i) {
+      if (i >= count) break;
+      const float row_weight = __shfl_sync(0xffffffffu, weight, i);
+#pragma unroll
+      for (int e = 0; e < kLaneElements; ++e) out[e] += row_weight * Decode<Format>(fetched[i][e]);
+    }
+  }
+};
+
+// Where the warps of a CTA meet.
+struct Shared {
+  float max[kWarps];
+  float sum[kWarps];
+  float out[kWarps][kTile];
+
+  template <typename Format>
+  __device__ __forceinline__ void Publish(int warp, int lane, const WarpRows<Format>& rows) {
+    if (lane == 0) {
+      max[warp] = rows.max;
+      sum[warp] = rows.sum;
+    }
+#pragma unroll
+    for (int e = 0; e < kLaneElements; ++e) out[warp][32 * e + lane] = rows.out[e];
+  }
+
+  // Element `e` of the result.
+  __device__ __forceinline__ float Merge(int e) const {
+    float all_max = max[0];
+#pragma unroll
+    for (int w = 1; w < kWarps; ++w) all_max = fmaxf(all_max, max[w]);
+    const float base = SoftmaxBase(all_max);
+    float all_sum = 0.0f;
+    float value = 0.0f;
+#pragma unroll
+    for (int w = 0; w < kWarps; ++w) {
+      const float factor = expf(max[w] - base);
+      all_sum += factor * sum[w];
+      value += factor * out[w][e];
+    }
+    return all_sum == 0.0f ? 0.0f : value / all_sum;
+  }
+};
+
+// A CTA for each tile of a head's elements. Rows are added in an order that the number of rows
+// alone decides, so that the result does not depend on timing.
 template <typename PartFormat, typename OutFormat>
 __global__ void __launch_bounds__(kThreads) ReduceKernel(const __grid_constant__ ReduceArgs args) {
+  using Bits = typename PartFormat::Bits;
+  __shared__ Shared shared;
   const PagedAttentionParams& params = args.params;
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int first_element = static_cast<int>(blockIdx.y) * kTile;
   const int head_size = static_cast<int>(params.head_size);
+  const int lane_elements = head_size - first_element - lane;  // 32 * e is less: there is one
+  const auto* const parts = static_cast<const Bits*>(args.scratch.tmp_out) + first_element + lane;
   const int64_t num_items = params.num_seqs * params.num_heads;
   bool waited = false;
   for (int64_t item = blockIdx.x; item < num_items; item += gridDim.x) {
@@ -96,48 +139,48 @@ __global__ void __launch_bounds__(kThreads) ReduceKernel(const __grid_constant__
     const int64_t head = item % params.num_heads;
     // Lengths were there before the kernel that this one follows began.
     const PartRows rows(args, sequence, head);
-    const int64_t count = rows.count;
+    const Bits* next = parts + (rows.first + warp * rows.stride) * head_size;
+    const int64_t step = kWarps * rows.stride * head_size;
     if (!waited) {
       WaitForEarlierKernels();
       LetNextKernelStart();
       waited = true;
     }
-    if (args.singles_are_done && count <= 1) continue;
-    const float* max_logits = args.scratch.max_logits;
-    const float* exp_sums = args.scratch.exp_sums;
-    const auto* parts = static_cast<const typename PartFormat::Bits*>(args.scratch.tmp_out);
+    if (args.singles_are_done && rows.count <= 1) continue;
 
-    RunningOut running;
-    for (int64_t first = 0; first < count; first += kBatch) {
-      const int batch = static_cast<int>(min(count - first, static_cast<int64_t>(kBatch)));
-      float batch_max[kBatch];
-      float batch_sum[kBatch];
-      float batch_parts[kBatch][kElementsPerThread];
+    WarpRows<PartFormat> sums;
+    for (int first = warp; first < rows.count; first += kWarps * kRowsAtOnce) {
+      const int count = min((rows.count - first + kWarps - 1) / kWarps, kRowsAtOnce);
+      float row_max = -INFINITY;
+      float row_sum = 0.0f;
+      if (lane < count) {
+        const int64_t row = rows[first + kWarps * lane];
+        row_max = args.scratch.max_logits[row];
+        row_sum = args.scratch.exp_sums[row];
+      }
+      typename WarpRows<PartFormat>::Fetched fetched;
 #pragma unroll
-      for (int i = 0; i < kBatch; ++i) {
-        if (i >= batch) continue;
-        const int64_t row = rows[first + i];
-        batch_max[i] = max_logits[row];
-        batch_sum[i] = exp_sums[row];
+      for (int i = 0; i < kRowsAtOnce; ++i) {
+        if (i >= count) break;
+        const bool is_last = first + kWarps * i == rows.count - 1;
+        const Bits* const row = is_last ? parts + rows.last * head_size : next;
+        next += step;
 #pragma unroll
-        for (int e = 0; e < kElementsPerThread; ++e) {
-          const int element = e * kThreads + threadIdx.x;
-          batch_parts[i][e] =
-              element < head_size ? Decode<PartFormat>(parts[row * head_size + element]) : 0.0f;
+        for (int e = 0; e < kLaneElements; ++e) {
+          fetched[i][e] = 32 * e < lane_elements ? row[32 * e] : Bits{0};
         }
       }
-      running.Add(batch, batch_max, batch_sum, batch_parts);
+      sums.Add(count, row_max, row_sum, fetched);
     }
-    auto* target = static_cast<typename OutFormat::Bits*>(params.out) +
-                   sequence * params.out_seq_stride + head * params.out_head_stride;
-#pragma unroll
-    for (int e = 0; e < kElementsPerThread; ++e) {
-      const int element = e * kThreads + threadIdx.x;
-      if (element < head_size) {
-        target[element] =
-            OutFormat::Encode(running.sum == 0.0f ? 0.0f : running.out[e] / running.sum);
-      }
+    shared.Publish(warp, lane, sums);
+    __syncthreads();
+    const int element = first_element + static_cast<int>(threadIdx.x);
+    if (element < head_size) {
+      auto* const out = static_cast<typename OutFormat::Bits*>(params.out);
+      out[sequence * params.out_seq_stride + head * params.out_head_stride + element] =
+          OutFormat::Encode(shared.Merge(static_cast<int>(threadIdx.x)));
     }
+    __syncthreads();
   }
 }
 
@@ -146,6 +189,7 @@ Status Launch(const ReduceArgs& args, CudaStream stream) {
   static KernelLimits limits;
   LaunchConfig config;
   config.grid = GridFor(args.params.num_seqs * args.params.num_heads);
+  config.grid.y = static_cast<unsigned>((args.params.head_size + kTile - 1) / kTile);
   config.block = dim3(kThreads);
   config.overlap_earlier = true;
   return LaunchKernel<ReduceArgs>("paged_attention_reduce", ReduceKernel<PartFormat, OutFormat>,
