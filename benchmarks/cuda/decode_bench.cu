@@ -108,6 +108,7 @@ class Run {
     const float scales[] = {0.5f, 0.25f};
     scales_ = Allocate<float>(2);
     Must(cudaMemcpy(scales_, scales, sizeof(scales), cudaMemcpyHostToDevice), "scales");
+    FillReference();
   }
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
@@ -161,26 +162,14 @@ class Run {
 
   // ||out - reference|| / ||reference|| over all heads of some sequences.
   double ErrorOf(const std::function<void(const PagedAttentionParams&)>& launch) const {
-    const PagedAttentionParams p = Params(copies_ - 1);
-    const int64_t outputs = shape_.batch * shape_.num_heads * shape_.head_size;
-    Must(cudaMemset(out_, 0xff, 2 * outputs), "poison");
-    launch(p);
-    const int64_t stride = std::max<int64_t>(1, shape_.batch / 4);
-    const int64_t checked = (shape_.batch + stride - 1) / stride * shape_.num_heads;
-    float* const logits = Allocate<float>(checked * max_len_);
-    float* const reference = Allocate<float>(checked * shape_.head_size);
-    PlainAttention<<<static_cast<unsigned>(checked), static_cast<unsigned>(shape_.head_size)>>>(
-        p, logits, reference, stride);
-    std::vector<float> want(checked * shape_.head_size);
-    std::vector<uint16_t> got(outputs);
-    Must(cudaMemcpy(want.data(), reference, 4 * want.size(), cudaMemcpyDeviceToHost), "reference");
+    const int64_t row = shape_.num_heads * shape_.head_size;
+    std::vector<uint16_t> got(shape_.batch * row);
+    Must(cudaMemset(out_, 0xff, 2 * got.size()), "poison");
+    launch(Params(copies_ - 1));
     Must(cudaMemcpy(got.data(), out_, 2 * got.size(), cudaMemcpyDeviceToHost), "output");
-    cudaFree(logits);
-    cudaFree(reference);
     double difference = 0, magnitude = 0;
-    for (int64_t i = 0; i < static_cast<int64_t>(want.size()); ++i) {
-      const int64_t row = shape_.num_heads * shape_.head_size;
-      const uint16_t bits = got[i / row * stride * row + i % row];
+    for (int64_t i = 0; i < static_cast<int64_t>(reference_.size()); ++i) {
+      const uint16_t bits = got[i / row * CheckedStride() * row + i % row];
       const uint32_t wide = static_cast<uint32_t>(bits) << 16;
       float value;
       if (shape_.element == ElementType::kFloat16) {
@@ -188,13 +177,31 @@ class Run {
       } else {
         std::memcpy(&value, &wide, 4);
       }
-      difference += (value - want[i]) * (value - want[i]);
-      magnitude += want[i] * want[i];
+      difference += (value - reference_[i]) * (value - reference_[i]);
+      magnitude += reference_[i] * reference_[i];
     }
     return std::sqrt(difference / magnitude);
   }
 
  private:
+  // Every so many sequences, one is compared.
+  int64_t CheckedStride() const { return std::max<int64_t>(1, shape_.batch / 4); }
+
+  // What the plain kernel has for the pages of the last copy.
+  void FillReference() {
+    const int64_t stride = CheckedStride();
+    const int64_t checked = (shape_.batch + stride - 1) / stride * shape_.num_heads;
+    float* const logits = Allocate<float>(checked * max_len_);
+    float* const out = Allocate<float>(checked * shape_.head_size);
+    PlainAttention<<<static_cast<unsigned>(checked), static_cast<unsigned>(shape_.head_size)>>>(
+        Params(copies_ - 1), logits, out, stride);
+    reference_.resize(checked * shape_.head_size);
+    Must(cudaMemcpy(reference_.data(), out, 4 * reference_.size(), cudaMemcpyDeviceToHost),
+         "reference");
+    cudaFree(logits);
+    cudaFree(out);
+  }
+
   // A random permutation of the blocks for each copy.
   void FillTables() {
     std::vector<int32_t> tables(copies_ * shape_.batch * columns_, 0);
@@ -234,6 +241,7 @@ class Run {
   int32_t* lengths_device_ = nullptr;
   float* scales_ = nullptr;
   int32_t* tables_ = nullptr;
+  std::vector<float> reference_;
 };
 
 void MustBeOk(const Status& status) {
