@@ -289,20 +289,20 @@ std::vector<SplitPlan> OtherPlans(const PagedAttentionParams& params, const MmaD
       // Whatever there is to choose beside the cut: the order, and the length of the rings.
       const bool ordered = ctas > 2 * device.processors && params.num_seqs <= 256;
       for (int choice = 0; choice < (ordered ? 4 : 2); ++choice) {
-        plans.push_back({cluster, splits, split, choice >= 2, choice % 2 == 1, 0, 0});
+        plans.push_back({cluster, splits, choice >= 2, choice % 2 == 1, 0, 0});
       }
     }
   }
   const int64_t whole = (params.max_seq_len + kPartitionSize - 1) / kPartitionSize * kPartitionSize;
   for (const int log_items : {1, 2}) {
     if (items >= 128 << log_items && params.head_size <= 128) {
-      plans.push_back({1, 1, whole, false, false, log_items, 0});
-      plans.push_back({1, 1, whole, false, true, log_items, 0});
+      plans.push_back({1, 1, false, false, log_items, 0});
+      plans.push_back({1, 1, false, true, log_items, 0});
     }
   }
   for (const int eighths : {4, 8, 10, 12, 14, 16, 20, 24, 32}) {
     const int64_t shares = eighths * device.processors / 8 / params.num_kv_heads;
-    const SplitPlan plan = {1, 1, whole, false, true, 0, static_cast<int>(shares)};
+    const SplitPlan plan = {1, 1, false, true, 0, static_cast<int>(shares)};
     if (params.num_seqs <= kMostSharing && shares > params.num_seqs / 4 &&
         RowsOf(plan, params.num_seqs) <= whole / kPartitionSize) {
       plans.push_back(plan);
@@ -365,10 +365,9 @@ void Bench(const Shape& shape, uint8_t* pool, bool sweep) {
   MmaDevice device;
   MustBeOk(MmaDevice::OfCurrent(&device));
   if (one_plan != nullptr) {
-    SplitPlan plan = {1, 1, 0, false, false, 0, 0};
+    SplitPlan plan = {1, 1, false, false, 0, 0};
     std::sscanf(one_plan, "%d,%d,%d", &plan.cluster_size, &plan.num_splits, &plan.num_shares);
     plan.short_rings = plan.cluster_size <= 2;
-    plan.split_tokens = (run.max_len() / plan.num_splits + 31) / 32 * 32;
     for (int i = 0; i < 3; ++i) {  // for a profiler to choose from
       MustBeOk(LaunchMmaAttention(run.Params(i % run.copies()), &run.scratch(), plan, nullptr));
     }

@@ -92,8 +92,9 @@ Status LaunchPartitioned(const PagedAttentionParams& params, const PagedAttentio
   args.num_partitions = scratch.num_partitions;
   args.partition_size = kPartitionSize;
   if (args.num_partitions > 0) STABLEKV_RETURN_IF_ERROR(LaunchGeneral(args, stream));
-  return LaunchReduce(
-      {params, scratch, kPartitionSize, /*num_shares=*/0, /*singles_are_done=*/false}, stream);
+  return LaunchReduce({params, scratch, kPartitionSize, /*num_shares=*/0, LengthSplits(),
+                       /*singles_are_done=*/false},
+                      stream);
 }
 
 // Scratch for v1, which rounds once: results of partitions are float32. False if there is no

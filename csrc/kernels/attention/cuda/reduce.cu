@@ -43,7 +43,9 @@ struct PartRows {
     const int64_t length =
         max(int64_t{0}, min(static_cast<int64_t>(params.seq_lens[sequence]), params.max_seq_len));
     // Later rows have no tokens and were not written.
-    count = static_cast<int>((length + args.split_tokens - 1) / args.split_tokens);
+    count = static_cast<int>(args.partition_size != 0
+                                 ? (length + args.partition_size - 1) / args.partition_size
+                                 : args.splits.CountOf(length));
     stride = 1;
     first = (sequence * params.num_heads + head) * args.scratch.num_partitions;
     last = first + count - 1;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "csrc/kernels/attention/cuda/length_splits.h"
 #include "csrc/kernels/attention/paged_attention.h"
 
 namespace stablekv {
@@ -12,9 +13,11 @@ namespace stablekv {
 struct ReduceArgs {
   PagedAttentionParams params;
   PagedAttentionScratch scratch;
-  int64_t split_tokens;   // row i of a sequence is of the tokens from i * split_tokens on
-  int num_shares;         // if not 0, rows are those of shares (token_shares.cuh)
-  bool singles_are_done;  // sequences of one split are in params.out already
+  // What the rows of a sequence are of, in the order of its tokens:
+  int64_t partition_size;  // if not 0, each of so many tokens,
+  int num_shares;          // else, if not 0, its shares (token_shares.cuh),
+  LengthSplits splits;     // else its splits
+  bool singles_are_done;   // sequences of one split are in params.out already
 };
 
 // Combines the rows of the scratch into params.out.

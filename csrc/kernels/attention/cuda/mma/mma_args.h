@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "csrc/kernels/attention/cuda/length_splits.h"
 #include "csrc/kernels/attention/cuda/mma/split_plan.h"
 #include "csrc/kernels/attention/paged_attention.h"
 #include "csrc/kernels/common/divisor.h"
@@ -18,11 +19,13 @@ struct MmaDecodeArgs {
   PagedAttentionParams params;
   PagedAttentionScratch scratch;  // not read unless HasReduction(plan)
   SplitPlan plan;
-  int group_size;      // query heads of a kv head
-  int num_tiles;       // of a group
-  unsigned num_items;  // some shares may be missing
-  int heads_per_tile;  // of all tiles but the last
-  int block_shift;     // block_size == 1 << block_shift
+  LengthSplits splits;
+  int64_t split_tokens;  // of a sequence as long as the call says
+  int group_size;        // query heads of a kv head
+  int num_tiles;         // of a group
+  unsigned num_items;    // some shares may be missing
+  int heads_per_tile;    // of all tiles but the last
+  int block_shift;       // block_size == 1 << block_shift
   // What a CTA takes its number apart by, before anything else.
   int log_cluster_size;
   Divisor tiles;
@@ -50,9 +53,6 @@ constexpr int MmaStepTokens(int64_t key_bytes) { return key_bytes <= 128 ? 64 : 
 
 // Sequences, at most, that are put in the order of their lengths.
 inline constexpr int kMmaMostRanked = 256;
-
-// Splits begin at multiples of this many tokens, the most that a warp takes at a time.
-inline constexpr int kMmaMostStepTokens = 64;
 
 // Blocks of fp8 of so many tokens have a kernel of their own.
 inline constexpr int kPairedBlockTokens = 8;

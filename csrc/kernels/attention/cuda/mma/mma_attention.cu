@@ -38,10 +38,19 @@ int64_t TilesOf(const PagedAttentionParams& params) {
   return CeilDivide(params.num_heads / params.num_kv_heads, ProductsOf(params) * kMmaHeads);
 }
 
+// Tokens that a warp takes at a time.
+int64_t StepTokensOf(const PagedAttentionParams& params) {
+  return MmaStepTokens(params.head_size * SizeOf(params.cache, params.element));
+}
+
 // Warps of a CTA.
 int WarpsOf(const PagedAttentionParams& params) {
-  const int64_t key_bytes = params.head_size * SizeOf(params.cache, params.element);
-  return MmaWarps(key_bytes * MmaStepTokens(key_bytes));
+  return MmaWarps(params.head_size * SizeOf(params.cache, params.element) * StepTokensOf(params));
+}
+
+// Tokens that give each warp of a CTA a step.
+int64_t CtaTokensOf(const PagedAttentionParams& params) {
+  return WarpsOf(params) * StepTokensOf(params);
 }
 
 // Bytes a microsecond, 0 if the driver does not say. Asked for once: it reads the clock of the
@@ -127,6 +136,7 @@ SplitPlan MmaPlanFor(const PagedAttentionParams& params, bool has_scratch,
   work.reads_once = TilesOf(params) == 1;
   work.has_scratch = has_scratch;
   work.cta_warps = WarpsOf(params);
+  work.cta_tokens = CtaTokensOf(params);
   work.num_processors = device.processors;
   work.bandwidth = device.bandwidth;
   work.has_clusters = device.code_arch >= 90;
@@ -139,6 +149,9 @@ Status LaunchMmaAttention(const PagedAttentionParams& params, const PagedAttenti
   args.params = params;
   if (scratch != nullptr) args.scratch = *scratch;
   args.plan = plan;
+  args.splits =
+      LengthSplits(plan.num_splits, FewestSplitTokens(plan.cluster_size, CtaTokensOf(params)));
+  args.split_tokens = args.splits.TokensOf(params.max_seq_len);
   args.group_size = static_cast<int>(params.num_heads / params.num_kv_heads);
   args.num_tiles = static_cast<int>(TilesOf(params));
   args.heads_per_tile = static_cast<int>(CeilDivide(args.group_size, args.num_tiles));
@@ -152,8 +165,9 @@ Status LaunchMmaAttention(const PagedAttentionParams& params, const PagedAttenti
   args.seqs = Divisor(static_cast<uint32_t>(params.num_seqs));
   STABLEKV_RETURN_IF_ERROR(LaunchForCache(args, stream));
   if (!HasReduction(plan)) return Status();
-  return LaunchReduce(
-      {params, *scratch, plan.split_tokens, plan.num_shares, /*singles_are_done=*/true}, stream);
+  return LaunchReduce({params, *scratch, /*partition_size=*/0, plan.num_shares, args.splits,
+                       /*singles_are_done=*/true},
+                      stream);
 }
 
 }  // namespace stablekv

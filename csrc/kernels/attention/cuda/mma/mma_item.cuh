@@ -69,8 +69,7 @@ struct MmaItem {
       const unsigned split = args.seqs.Quotient(part);
       sequence = static_cast<int>(args.seqs.Remainder(part, split));
       row = static_cast<int>(split);
-      begin = static_cast<int>(min(row * args.plan.split_tokens, kMostTokens));
-      most_tokens = static_cast<int>(min(args.plan.split_tokens, kMostTokens));
+      SetSplit(args.split_tokens);
     } else {
       const TokenShare share = ShareOf(args.plan.num_shares, args.params.seq_lens,
                                        static_cast<int>(args.params.num_seqs),
@@ -82,6 +81,18 @@ struct MmaItem {
     }
   }
 
+  // Moves a split, whose place was that in a sequence as long as the call says, to where it is in
+  // one of `seq_len`. Returns whether that is elsewhere.
+  __device__ __forceinline__ bool MoveSplit(const MmaDecodeArgs& args, int seq_len) {
+    if (args.plan.num_splits == 1) return false;
+    const int64_t length =
+        max(int64_t{0}, min(static_cast<int64_t>(seq_len), args.params.max_seq_len));
+    const int64_t tokens = args.splits.TokensOf(length);
+    if (tokens == most_tokens) return false;
+    SetSplit(tokens);
+    return true;
+  }
+
   // The row of query head `head` among all of the scratch.
   __device__ __forceinline__ int64_t Row(const MmaDecodeArgs& args, int64_t head) const {
     if (args.plan.num_shares != 0) return row * args.params.num_heads + head;
@@ -90,6 +101,11 @@ struct MmaItem {
 
  private:
   static constexpr int64_t kMostTokens = INT32_MAX;  // of a length
+
+  __device__ __forceinline__ void SetSplit(int64_t tokens) {
+    begin = static_cast<int>(min(row * tokens, kMostTokens));
+    most_tokens = static_cast<int>(min(tokens, kMostTokens));
+  }
 };
 
 // The tokens of an item: [begin, end) of a sequence of `length`.
@@ -118,6 +134,7 @@ struct WarpSteps {
   template <typename Shape>
   static __device__ __forceinline__ WarpSteps Of(const MmaDecodeArgs& args, const MmaItem& item,
                                                  const WarpPlace& place) {
+    static_assert(kSplitUnit % Shape::kStepTokens == 0 && kShareUnit % Shape::kStepTokens == 0);
     WarpSteps steps;
     steps.first = KeepInRegister((item.begin >> Shape::kLogStepTokens) + place.part);
     steps.stride = KeepInRegister(args.plan.cluster_size << place.log_warps);

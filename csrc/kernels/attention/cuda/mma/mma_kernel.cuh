@@ -73,7 +73,7 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResidentCtas)
   float key_scale = 1.0f;
   float value_scale = 1.0f;
   // Everything that is fetched first is fetched at once; a second time if the order of the lengths
-  // gives another sequence.
+  // gives another sequence, or the length another place in it.
   bool in_order = !args.plan.longest_first;
 #pragma unroll 1
   while (true) {
@@ -84,11 +84,18 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResidentCtas)
       key_scale = *args.params.k_scale;
       value_scale = *args.params.v_scale;
     }
-    if (__builtin_expect(in_order, true)) break;
-    in_order = true;
-    const int sequence = SequenceOfRank<Shape>(args, item.sequence, shared);
-    if (sequence == item.sequence) break;
-    item.sequence = sequence;
+    bool again = false;
+    if (!in_order) {
+      in_order = true;
+      const int sequence = SequenceOfRank<Shape>(args, item.sequence, shared);
+      again = sequence != item.sequence;
+      item.sequence = sequence;
+    }
+    if (!again && item.MoveSplit(args, seq_len)) {
+      again = true;
+      steps = WarpSteps::Of<Shape>(args, item, place);
+    }
+    if (__builtin_expect(!again, true)) break;
   }
 
   const ItemTokens tokens(args, item, seq_len);

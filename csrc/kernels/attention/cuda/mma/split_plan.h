@@ -6,19 +6,18 @@
 
 namespace stablekv {
 
-// A sequence is cut into splits of `split_tokens` tokens, its last one shorter. Each is the work of
-// one cluster of CTAs, which share it evenly and combine their results through distributed shared
-// memory. The results of several splits, or shares, meet in the scratch.
+// A sequence is cut into splits (length_splits.h). Each is the work of one cluster of CTAs, which
+// share it evenly and combine their results through distributed shared memory. The results of
+// several splits, or shares, meet in the scratch.
 struct SplitPlan {
-  int cluster_size;      // CTAs: 1, 2, 4, 8 or 16
-  int num_splits;        // of the longest sequence
-  int64_t split_tokens;  // a multiple of kMmaMostStepTokens; of kPartitionSize if there are several
+  int cluster_size;    // CTAs: 1, 2, 4, 8 or 16
+  int num_splits;      // of each sequence; a short one has fewer
   bool longest_first;  // longer sequences come first; else all come in the order they are given in
   bool short_rings;    // less is on its way than fits into shared memory. Not before sm_90
   // A CTA of a cluster of one takes 1 << log_items_per_cta items, with as many of its warps each.
   int log_items_per_cta;
-  // If not 0, the device cuts the sequences into about as many shares (token_shares.cuh), the split
-  // of the two lines above being one.
+  // If not 0, the device cuts the sequences into about as many shares (token_shares.cuh) instead of
+  // splits.
   int num_shares;
 };
 
@@ -31,12 +30,19 @@ struct SplitWork {
   int64_t bytes_per_token;  // of keys and values of one kv head
   bool has_scratch;         // more than one split is possible
   int cta_warps;            // of the kernel
+  int64_t cta_tokens;       // that give each of these warps a step
   int num_processors;       // multiprocessors of the device
   int64_t bandwidth;        // of its memory, bytes a microsecond; 0: not known
   bool has_clusters;        // the code is for sm_90 or later
 };
 
 SplitPlan PlanSplits(const SplitWork& work);
+
+// Tokens of a split of one cluster, at least: each warp has a step, and the results of less are not
+// worth being put together.
+constexpr int64_t FewestSplitTokens(int cluster_size, int64_t cta_tokens) {
+  return cluster_size * cta_tokens < 256 ? 256 : cluster_size * cta_tokens;
+}
 
 // Whether results of parts of sequences go to the scratch, to be combined by a second kernel.
 inline bool HasReduction(const SplitPlan& plan) {
