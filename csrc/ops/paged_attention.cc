@@ -3,6 +3,7 @@
 #include <limits>
 #include <string>
 
+#include "csrc/kernels/common/divide.h"
 #include "csrc/ops/block_sparse.h"
 #include "csrc/ops/check.h"
 #include "csrc/ops/describe.h"
@@ -19,8 +20,6 @@ bool IsOneOf(int64_t value, const int64_t (&values)[kCount]) {
   }
   return false;
 }
-
-int64_t CeilDivide(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 
 Status CheckQuery(const char* op, const PagedAttentionArgs& args, ElementType* element) {
   const TensorArg& query = args.query;

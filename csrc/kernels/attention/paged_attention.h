@@ -70,6 +70,12 @@ struct PagedAttentionParams {
   CacheType cache;  // x = 16 / SizeOf(cache, element)
 };
 
+// The tokens of a sequence that CUDA kernels attend to, given its seq_len.
+template <typename Int>
+constexpr Int AttendedLength(Int seq_len, Int max_seq_len) {
+  return seq_len < 0 ? 0 : seq_len < max_seq_len ? seq_len : max_seq_len;
+}
+
 // Scratch for results of partitions, P a sequence: for v2 P = ceil(max_seq_len / kPartitionSize),
 // and tmp_out is of the output's element. Content after a call is not an interface.
 struct PagedAttentionScratch {

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "csrc/kernels/common/divide.h"
+
 namespace stablekv {
 
 // Divides numbers below 2^31 by `value`, 1 to 2^31 - 1. With 2^b the least power of two that is not
@@ -12,10 +14,10 @@ namespace stablekv {
 class Divisor {
  public:
   Divisor() = default;
-  explicit Divisor(uint32_t value) : value_(value) {
-    while ((uint64_t{1} << (shift_ - 31)) < value) ++shift_;
-    multiplier_ = static_cast<uint32_t>((uint64_t{1} << shift_) / value + 1);
-  }
+  explicit Divisor(uint32_t value)
+      : value_(value),
+        shift_(31 + static_cast<uint32_t>(CeilLog2(value))),
+        multiplier_(static_cast<uint32_t>((uint64_t{1} << shift_) / value + 1)) {}
 
   // Works in device code too: nvcc's --expt-relaxed-constexpr.
   constexpr uint32_t Quotient(uint32_t n) const {
@@ -27,8 +29,8 @@ class Divisor {
 
  private:
   uint32_t value_ = 1;
-  uint32_t multiplier_ = (uint32_t{1} << 31) + 1;
   uint32_t shift_ = 31;
+  uint32_t multiplier_ = (uint32_t{1} << 31) + 1;
 };
 
 }  // namespace stablekv

@@ -31,8 +31,7 @@ struct WorkItem {
     const int first_in_group = static_cast<int>(tile) * args.heads_per_tile;
     item.first_head = item.kv_head * args.group_size + first_in_group;
     item.num_heads = min(args.heads_per_tile, args.group_size - first_in_group);
-    const int64_t length = params.seq_lens[item.sequence];
-    item.length = max(int64_t{0}, min(length, params.max_seq_len));
+    item.length = AttendedLength<int64_t>(params.seq_lens[item.sequence], params.max_seq_len);
     item.begin = min(item.partition * args.partition_size, item.length);
     item.end = min(item.begin + args.partition_size, item.length);
     return item;

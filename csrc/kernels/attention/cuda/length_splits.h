@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "csrc/kernels/common/divide.h"
 #include "csrc/kernels/common/divisor.h"
 
 namespace stablekv {
@@ -14,7 +15,7 @@ inline constexpr int64_t kSplitUnit = 64;
 
 // Tokens of each split of a sequence that has `even` tokens for each that there may be.
 constexpr int64_t SplitTokens(int64_t even, int64_t fewest) {
-  const int64_t tokens = (even + kSplitUnit - 1) / kSplitUnit * kSplitUnit;
+  const int64_t tokens = CeilDivide(even, kSplitUnit) * kSplitUnit;
   return tokens < fewest ? fewest : tokens;
 }
 
@@ -33,10 +34,7 @@ class LengthSplits {
     return SplitTokens(int64_t{most_.Quotient(before_last)} + 1, fewest_);
   }
 
-  constexpr int64_t CountOf(int64_t length) const {
-    const int64_t tokens = TokensOf(length);
-    return (length + tokens - 1) / tokens;
-  }
+  constexpr int64_t CountOf(int64_t length) const { return CeilDivide(length, TokensOf(length)); }
 
  private:
   Divisor most_;

@@ -1,4 +1,5 @@
 // merge_attn_states on CUDA.
+#include <algorithm>
 #include <cstdint>
 
 #include "csrc/kernels/attention/attn_weights.h"
@@ -7,6 +8,7 @@
 #include "csrc/kernels/common/cuda/launch_config.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/common/cuda/overlap.cuh"
+#include "csrc/kernels/common/divide.h"
 #include "csrc/kernels/common/type_dispatch.h"
 
 namespace stablekv {
@@ -173,7 +175,7 @@ Status MergeAttnStatesCuda(const MergeAttnStatesParams& params, CudaStream strea
   args.vectors = params.head_size % pack == 0 && IsAligned(params.prefix, pack, 16) &&
                  IsAligned(params.suffix, pack, 16) && IsAligned(params.output, pack, output_bytes);
   const int64_t pieces = params.head_size / (args.vectors ? pack : 1);
-  while (args.log_lanes < 5 && (int64_t{1} << args.log_lanes) < pieces) ++args.log_lanes;
+  args.log_lanes = std::min(CeilLog2(pieces), 5);
   return ForElement("merge_attn_states on CUDA", params.element,
                     [&](auto element) { return LaunchForOutput<element.value>(args, stream); });
 }

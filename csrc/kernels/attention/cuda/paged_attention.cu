@@ -8,6 +8,7 @@
 #include "csrc/kernels/attention/cuda/reduce.h"
 #include "csrc/kernels/attention/paged_attention.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
+#include "csrc/kernels/common/divide.h"
 
 namespace stablekv {
 namespace {
@@ -17,8 +18,6 @@ constexpr int64_t kFewRows = 512;
 
 // Scratch that v1 asks for, at most: to find more, an allocator may have to give up what it caches.
 constexpr int64_t kMostScratchBytes = 256 << 20;
-
-constexpr int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Whether loads of `bytes` bytes are aligned wherever they fall in a cache.
 bool LoadsAreAligned(const void* cache, int64_t block_stride, int64_t head_stride,
@@ -70,7 +69,7 @@ Status CheckBlockSize(const PagedAttentionParams& params) {
 // follows from params.
 Status LaunchGeneral(DecodeArgs args, CudaStream stream) {
   const PagedAttentionParams& params = args.params;
-  while ((int64_t{1} << args.block_shift) < params.block_size) ++args.block_shift;
+  args.block_shift = CeilLog2(params.block_size);
   SetTiles(params, &args);
   args.num_work_items =
       params.num_seqs * args.num_partitions * params.num_kv_heads * args.num_tiles;

@@ -40,8 +40,7 @@ struct PartRows {
       last = (args.num_shares + sequence) * stride + head;
       return;
     }
-    const int64_t length =
-        max(int64_t{0}, min(static_cast<int64_t>(params.seq_lens[sequence]), params.max_seq_len));
+    const int64_t length = AttendedLength<int64_t>(params.seq_lens[sequence], params.max_seq_len);
     // Later rows have no tokens and were not written.
     count = static_cast<int>(args.partition_size != 0
                                  ? (length + args.partition_size - 1) / args.partition_size

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "csrc/kernels/attention/cuda/share_plan.h"
+#include "csrc/kernels/attention/paged_attention.h"
 
 namespace stablekv {
 
@@ -71,7 +72,7 @@ class TokenShares {
   static constexpr unsigned kAllLanes = 0xffffffffu;
 
   __device__ __forceinline__ int Length(int sequence) const {
-    return max(0, min(seq_lens_[sequence], max_seq_len_));
+    return AttendedLength(seq_lens_[sequence], max_seq_len_);
   }
 
   // Those before the last share, which is never empty unless the sequence is.

@@ -4,9 +4,11 @@
 
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
 #include <cstdint>
 
 #include "csrc/kernels/common/cuda/launch.h"
+#include "csrc/kernels/common/divide.h"
 
 namespace stablekv {
 
@@ -14,16 +16,12 @@ constexpr int kRowThreads = 256;  // of a CTA
 
 // The logarithm of the lanes for rows of `pieces` pieces of work: 1 to 32 lanes, none idle in the
 // first round but the last few.
-inline int LogLanesFor(int64_t pieces) {
-  int log_lanes = 0;
-  while (log_lanes < 5 && (int64_t{1} << log_lanes) < pieces) ++log_lanes;
-  return log_lanes;
-}
+inline int LogLanesFor(int64_t pieces) { return std::min(CeilLog2(pieces), 5); }
 
 // As many CTAs as give every row its lanes.
 inline dim3 RowGrid(int64_t num_rows, int log_lanes) {
   const int64_t rows_per_cta = kRowThreads >> log_lanes;
-  return GridFor((num_rows + rows_per_cta - 1) / rows_per_cta);
+  return GridFor(CeilDivide(num_rows, rows_per_cta));
 }
 
 // Calls `function(row)` for the rows of this thread; the lanes of a row are

@@ -1,4 +1,5 @@
 // concat_and_cache_mla_rope_fused on CUDA.
+#include <algorithm>
 #include <cstdint>
 
 #include "csrc/kernels/common/alignment.h"
@@ -6,6 +7,7 @@
 #include "csrc/kernels/common/cuda/launch_config.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/common/cuda/overlap.cuh"
+#include "csrc/kernels/common/divide.h"
 #include "csrc/kernels/common/slot_mapping.h"
 #include "csrc/kernels/common/type_dispatch.h"
 #include "csrc/kernels/mla/concat_and_cache_mla_rope_fused.h"
@@ -185,7 +187,7 @@ FusedArgs MakeArgs(const ConcatAndCacheMlaRopeFusedParams& params) {
                 {params.cache_block_stride * cache_bytes, params.cache_token_stride * cache_bytes},
                 CacheVectorBytes(params.element, params.cache));
   const int64_t pieces = args.rotary_vectors ? args.num_pairs * bytes / 16 : args.num_pairs;
-  while (args.log_lanes < 5 && (int64_t{1} << args.log_lanes) < pieces) ++args.log_lanes;
+  args.log_lanes = std::min(CeilLog2(pieces), 5);
   return args;
 }
 

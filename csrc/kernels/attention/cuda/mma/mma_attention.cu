@@ -10,11 +10,10 @@
 #include "csrc/kernels/attention/cuda/reduce.h"
 #include "csrc/kernels/common/cuda/code_arch.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
+#include "csrc/kernels/common/divide.h"
 
 namespace stablekv {
 namespace {
-
-constexpr int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Whether every block of a head begins at a multiple of 16 bytes.
 bool BlocksAreAligned(const void* cache, int64_t block_stride, int64_t head_stride, int64_t bytes) {
@@ -155,11 +154,11 @@ Status LaunchMmaAttention(const PagedAttentionParams& params, const PagedAttenti
   args.group_size = static_cast<int>(params.num_heads / params.num_kv_heads);
   args.num_tiles = static_cast<int>(TilesOf(params));
   args.heads_per_tile = static_cast<int>(CeilDivide(args.group_size, args.num_tiles));
-  while ((int64_t{1} << args.block_shift) < params.block_size) ++args.block_shift;
+  args.block_shift = CeilLog2(params.block_size);
   const int64_t parts =
       plan.num_shares != 0 ? plan.num_shares + params.num_seqs : params.num_seqs * plan.num_splits;
   args.num_items = static_cast<unsigned>(parts * params.num_kv_heads * args.num_tiles);
-  while (1 << args.log_cluster_size < plan.cluster_size) ++args.log_cluster_size;
+  args.log_cluster_size = CeilLog2(plan.cluster_size);
   args.tiles = Divisor(static_cast<uint32_t>(args.num_tiles));
   args.kv_heads = Divisor(static_cast<uint32_t>(params.num_kv_heads));
   args.seqs = Divisor(static_cast<uint32_t>(params.num_seqs));

@@ -85,9 +85,8 @@ struct MmaItem {
   // one of `seq_len`. Returns whether that is elsewhere.
   __device__ __forceinline__ bool MoveSplit(const MmaDecodeArgs& args, int seq_len) {
     if (args.plan.num_splits == 1) return false;
-    const int64_t length =
-        max(int64_t{0}, min(static_cast<int64_t>(seq_len), args.params.max_seq_len));
-    const int64_t tokens = args.splits.TokensOf(length);
+    const int64_t tokens =
+        args.splits.TokensOf(AttendedLength<int64_t>(seq_len, args.params.max_seq_len));
     if (tokens == most_tokens) return false;
     SetSplit(tokens);
     return true;
@@ -117,7 +116,7 @@ struct ItemTokens {
 
   __device__ __forceinline__ ItemTokens(const MmaDecodeArgs& args, const MmaItem& item,
                                         int seq_len) {
-    length = max(0, static_cast<int>(min(static_cast<int64_t>(seq_len), args.params.max_seq_len)));
+    length = static_cast<int>(AttendedLength<int64_t>(seq_len, args.params.max_seq_len));
     whole = item.begin == 0 && length <= item.most_tokens;
     begin = min(item.begin, length);
     end = begin + min(item.most_tokens, length - begin);

@@ -7,6 +7,7 @@
 #include "csrc/kernels/attention/cuda/mma/mma_args.h"
 #include "csrc/kernels/attention/cuda/share_plan.h"
 #include "csrc/kernels/attention/paged_attention.h"
+#include "csrc/kernels/common/divide.h"
 
 namespace stablekv {
 namespace {
@@ -29,8 +30,6 @@ constexpr int64_t kFullWave = 218;
 
 // Of keys and values for one CTA: less is read before an order by length is found.
 constexpr int64_t kBytesWorthAnOrder = 512 << 10;
-
-constexpr int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 int64_t ItemBytes(const SplitWork& work) { return work.max_seq_len * work.bytes_per_token; }
 
