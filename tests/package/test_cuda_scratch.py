@@ -60,11 +60,24 @@ def test_scratch_is_part_of_a_graph(dtype):
     assert torch.equal(attention.check("v1", arguments), out)
 
 
+# Many sequences are shared out together, few are split one by one.
+each_kind_of_batch = pytest.mark.parametrize(
+    "batch",
+    [
+        ((9000, 300, 17, 1, 2500, 4096), (1, 300, 16, 0, 2177, 4095), (256, 256, 0, 1, 256, 512)),
+        ((9000,), (1,), (256,), (257,), (4097,)),
+        ((4100, 2049), (0, 2048), (40000, 1)),
+    ],
+    ids=lambda batch: f"{len(batch[0])}-sequences",
+)
+
+
 @pytest.mark.parametrize("version", ["v1", "v2"])
 @pytest.mark.parametrize("kv_cache_dtype", ["auto", "fp8"])
-def test_one_graph_for_all_lengths(version, kv_cache_dtype):
+@each_kind_of_batch
+def test_one_graph_for_all_lengths(version, kv_cache_dtype, batch):
     """Captured for sequences as long as they may become: the device learns how long they are."""
-    built = (9000, 300, 17, 1, 2500, 4096)
+    built = tuple(max(lengths) for lengths in zip(*batch, strict=True))
     case = AttentionCase(
         seq_lens=built,
         max_seq_len=40000,
@@ -78,7 +91,7 @@ def test_one_graph_for_all_lengths(version, kv_cache_dtype):
     if version == "v2":
         arguments = attention.with_scratch(arguments)
     graph = _captured(version, arguments)
-    for lengths in (built, (1, 300, 16, 0, 2177, 4095), (256, 256, 0, 1, 256, 512), (0,) * 6):
+    for lengths in (*batch, (0,) * len(built)):
         arguments["seq_lens"].copy_(torch.tensor(lengths))
         arguments["out"].fill_(float("nan"))
         graph.replay()

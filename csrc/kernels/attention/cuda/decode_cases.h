@@ -143,6 +143,29 @@ inline std::vector<DecodeCase> DecodeCases(bool quick) {
       }
     }
   }
+  // So few that each has splits of its own (LengthSplits), again with a length that none has: one
+  // split, several, and a last one of a token.
+  for (const ElementType element : {ElementType::kFloat16, ElementType::kBFloat16}) {
+    for (const CacheType cache : kCaches) {
+      for (const std::vector<int32_t>& lengths : std::vector<std::vector<int32_t>>{
+               {256}, {257}, {quick ? 770 : 8193}, {-3, 0, 1, 511}, {255, 300, 513, 1025}}) {
+        for (const int64_t max_seq_len : {2'100, 60'000}) {
+          DecodeCase c;
+          c.element = element;
+          c.cache = cache;
+          c.head_size = turn % 3 == 0 ? 64 : turn % 3 == 1 ? 192 : 128;
+          c.group = kGroups[turn % 6];
+          c.block_size = kBlockSizes[turn++ % 3];
+          c.num_kv_heads = lengths.size() == 1 && turn % 2 == 0 ? 8 : 1;
+          c.max_seq_len = max_seq_len;
+          c.lengths = lengths;
+          c.alibi = turn % 4 == 0;
+          c.bad_blocks = turn % 5 == 0;
+          add(c);
+        }
+      }
+    }
+  }
   // Short sequences, of which a CTA takes two or four; in the last CTA, warps are idle.
   for (const CacheType cache : kCaches) {
     for (const int64_t num_seqs : {65, 171, 1024}) {
