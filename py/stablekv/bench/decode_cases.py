@@ -92,15 +92,21 @@ def _grid() -> list[DecodeCase]:
 _LARGE = DecodeCase(64, 4096, 32, 8)
 _LONG = DecodeCase(1, 16384, 32, 8)
 
-# Few sequences of different lengths, and calls that are captured before lengths are known.
+# Few sequences, also of different lengths, and calls that are captured before lengths are known.
+_FEW = [
+    DecodeCase(batch, 16384, *heads)
+    for batch, heads in ((2, (32, 8)), (2, (8, 1)), (4, (8, 1)), (8, (8, 1)))
+]
 _UNEVEN = [
     DecodeCase(batch, 16384, *heads, ragged=True)
-    for batch, heads in ((4, (32, 8)), (16, (32, 8)), (4, (32, 32)), (16, (8, 1)))
+    for batch, heads in ((4, (32, 8)), (16, (32, 8)), (4, (32, 32)), (4, (8, 1)), (16, (8, 1)))
 ]
 _CAPTURED = [
     DecodeCase(batch, context, *heads, ragged=ragged, stated_length=131072)
     for batch, context, heads, ragged in (
+        (1, 4096, (32, 8), False),
         (4, 4096, (32, 8), False),
+        (1, 4096, (8, 1), False),
         (16, 4096, (8, 1), False),
         (16, 16384, (8, 1), True),
         (64, 16384, (8, 1), True),
@@ -113,7 +119,7 @@ OTHERS = [
     *(replace(_LARGE, head_size=n) for n in layouts.HEAD_SIZES if n != 128),
     *(replace(_LARGE, dtype=dtype) for dtype in (torch.float16, torch.float32)),
     replace(_LARGE, kv_cache_dtype="fp8_e5m2"),
-    *(replace(c, kv_cache_dtype=n) for n in ("auto", "fp8") for c in (*_UNEVEN, *_CAPTURED)),
+    *(replace(c, kv_cache_dtype=n) for n in ("auto", "fp8") for c in (*_FEW, *_UNEVEN, *_CAPTURED)),
     *(replace(_LONG, version=version) for version in ("v1", "v2")),
     *(replace(_LONG, version=version, num_heads=8, num_kv_heads=1) for version in ("v1", "v2")),
 ]

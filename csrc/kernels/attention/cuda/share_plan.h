@@ -7,8 +7,12 @@ namespace stablekv {
 // Sequences, at most, whose tokens are shared out.
 inline constexpr int kMostSharing = 128;
 
-// Shares are multiples of this many tokens.
+// Shares have a multiple of this many tokens: each warp of a CTA a step.
 inline constexpr int kShareUnit = 256;
+
+// All tokens are counted by so many. By kShareUnit, what is rounded up for each sequence would make
+// shares too large; one by one, they do not fit into an int.
+inline constexpr int kShareGrain = 64;
 
 // The longest sequence whose tokens are shared out: its length is a float without rounding.
 inline constexpr int kLongestShared = 1 << 24;

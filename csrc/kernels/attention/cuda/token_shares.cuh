@@ -34,14 +34,15 @@ class TokenShares {
         num_seqs_(num_seqs),
         max_seq_len_(max_seq_len),
         lane_(lane) {
-    int units = 0;
+    int grains = 0;
 #pragma unroll
     for (int k = 0; k < kMostSharing / 32; ++k) {
       const int s = 32 * k + lane;
-      if (s < num_seqs) units += (Length(s) + kShareUnit - 1) / kShareUnit;
+      if (s < num_seqs) grains += (Length(s) + kShareGrain - 1) / kShareGrain;
     }
-    units = __reduce_add_sync(kAllLanes, units);
-    tokens_ = max(1, (units + num_shares - 1) / num_shares) * kShareUnit;
+    grains = __reduce_add_sync(kAllLanes, grains);
+    const int of_unit = num_shares * (kShareUnit / kShareGrain);
+    tokens_ = max(1, (grains + of_unit - 1) / of_unit) * kShareUnit;
     inverse_ = 1.0f / static_cast<float>(tokens_);
     const int full = FullOfLane(num_seqs);
     past_ = full;

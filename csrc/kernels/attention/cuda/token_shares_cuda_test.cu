@@ -7,6 +7,7 @@
 
 #include "csrc/kernels/attention/cuda/token_shares.cuh"
 #include "csrc/kernels/common/cuda/test_support.h"
+#include "csrc/kernels/common/divide.h"
 
 namespace stablekv::testing {
 namespace {
@@ -60,18 +61,20 @@ void Run(const Case& c) {
   const auto full = ReadAs<int2>(full_bytes);
 
   std::vector<int64_t> clamped;
-  int64_t units = 0;
+  int64_t grains = 0;
   for (const int32_t length : c.lengths) {
     clamped.push_back(std::max<int64_t>(0, std::min<int64_t>(length, c.max_seq_len)));
-    units += (clamped.back() + kShareUnit - 1) / kShareUnit;
+    grains += CeilDivide(clamped.back(), kShareGrain);
   }
-  const int64_t size = std::max<int64_t>(1, (units + c.num_shares - 1) / c.num_shares) * kShareUnit;
+  const int64_t size =
+      std::max<int64_t>(1, CeilDivide(grains * kShareGrain, c.num_shares * kShareUnit)) *
+      kShareUnit;
 
   // What is to be there: full shares of each sequence, its last one, and then nothing.
   std::vector<std::vector<int>> of_sequence(n);
   int all_full = 0;
   for (int s = 0; s < n; ++s) {
-    of_sequence[s].assign(std::max<int64_t>(1, (clamped[s] + size - 1) / size), -1);
+    of_sequence[s].assign(std::max<int64_t>(1, CeilDivide(clamped[s], size)), -1);
     all_full += static_cast<int>(of_sequence[s].size()) - 1;
     Expect(full[s].y + 1 == static_cast<int>(of_sequence[s].size()), c.Describe() + ": FullOf");
   }
