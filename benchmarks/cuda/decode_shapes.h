@@ -74,6 +74,13 @@ inline std::vector<Shape> Shapes() {
       shapes.push_back(shape);
     }
   }
+  // Lengths that no block size divides, as most are.
+  for (const CacheType cache : {CacheType::kAuto, CacheType::kFp8E4M3}) {
+    for (const auto& [kv_heads, batch, context] : std::vector<std::array<int64_t, 3>>{
+             {8, 1, 509}, {8, 1, 4093}, {8, 64, 4093}, {1, 1, 4093}, {1, 16, 4093}}) {
+      shapes.push_back({"odd", kv_heads == 8 ? 32 : 8, kv_heads, batch, context, cache});
+    }
+  }
   // Other head sizes, block sizes and formats, at the same bytes.
   for (const CacheType cache : {CacheType::kAuto, CacheType::kFp8E4M3}) {
     for (const int64_t head_size : {32, 64, 80, 96, 112, 120, 192, 256}) {

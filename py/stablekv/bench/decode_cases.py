@@ -92,6 +92,17 @@ def _grid() -> list[DecodeCase]:
 _LARGE = DecodeCase(64, 4096, 32, 8)
 _LONG = DecodeCase(1, 16384, 32, 8)
 
+# Lengths that no block size divides, as most are.
+_ODD = [
+    DecodeCase(batch, context, *heads)
+    for batch, context, heads in (
+        (1, 509, (32, 8)),
+        (1, 4093, (32, 8)),
+        (64, 4093, (32, 8)),
+        (1, 4093, (8, 1)),
+        (16, 4093, (8, 1)),
+    )
+]
 # Few sequences, also of different lengths, and calls that are captured before lengths are known.
 _FEW = [
     DecodeCase(batch, 16384, *heads)
@@ -119,7 +130,11 @@ OTHERS = [
     *(replace(_LARGE, head_size=n) for n in layouts.HEAD_SIZES if n != 128),
     *(replace(_LARGE, dtype=dtype) for dtype in (torch.float16, torch.float32)),
     replace(_LARGE, kv_cache_dtype="fp8_e5m2"),
-    *(replace(c, kv_cache_dtype=n) for n in ("auto", "fp8") for c in (*_FEW, *_UNEVEN, *_CAPTURED)),
+    *(
+        replace(c, kv_cache_dtype=n)
+        for n in ("auto", "fp8")
+        for c in (*_ODD, *_FEW, *_UNEVEN, *_CAPTURED)
+    ),
     *(replace(_LONG, version=version) for version in ("v1", "v2")),
     *(replace(_LONG, version=version, num_heads=8, num_kv_heads=1) for version in ("v1", "v2")),
 ]

@@ -24,6 +24,16 @@ __device__ __forceinline__ void LoadMatrices(uint32_t row_address, uint32_t (&wo
                : "memory");
 }
 
+// Keeps the bits of `mask` of 16 aligned bytes of shared memory.
+__device__ __forceinline__ void AndShared(uint32_t address, const uint32_t (&mask)[4]) {
+  asm volatile(
+      "{\n.reg .b32 w<4>;\nld.shared.v4.b32 {w0, w1, w2, w3}, [%0];\n"
+      "and.b32 w0, w0, %1;\nand.b32 w1, w1, %2;\nand.b32 w2, w2, %3;\nand.b32 w3, w3, %4;\n"
+      "st.shared.v4.b32 [%0], {w0, w1, w2, w3};\n}" ::"r"(address),
+      "r"(mask[0]), "r"(mask[1]), "r"(mask[2]), "r"(mask[3])
+      : "memory");
+}
+
 // Transposes an 8 x 8 matrix of 2-byte elements that the warp holds as LoadMatrices leaves it.
 __device__ __forceinline__ uint32_t Transpose(uint32_t word) {
   uint32_t transposed;

@@ -7,32 +7,27 @@
 #include "csrc/kernels/attention/cuda/mma/async_copy.cuh"
 #include "csrc/kernels/attention/cuda/mma/mma_scores.cuh"
 #include "csrc/kernels/attention/cuda/mma/mma_shape.cuh"
+#include "csrc/kernels/attention/cuda/mma/value_chunks.h"
 
 namespace stablekv {
 
-// Zeroes the values of tokens that are not attended to: a weight of 0 does not silence a NaN.
+// Zeroes the values of tokens that are not attended to: a weight of 0 does not silence a NaN. The
+// last step of most sequences needs it.
 template <typename Shape>
-__device__ void ClearUnattended(uint32_t values, int block_shift, uint64_t attended, int lane) {
-  constexpr int kPerWord = 4 / Shape::kElementBytes;
-  const int words_per_row = (1 << block_shift) / kPerWord;
-  // Rows of all blocks follow each other: row r is element r % kHeadSize of block r / kHeadSize.
-  const int words = Shape::kTileBytes / 4;
-  for (int i = lane; i < words; i += 32) {
-    const int row = i / words_per_row;
-    const int token =
-        (row / Shape::kHeadSize << block_shift) + (i & (words_per_row - 1)) * kPerWord;
-    uint32_t kept = 0;
+__device__ __forceinline__ void ClearUnattended(uint32_t values, int block_shift, uint64_t attended,
+                                                int lane) {
+  using Chunks = ValueChunks<Shape::kHeadSize, Shape::kElementBytes, Shape::kPairs>;
+#pragma unroll 1
+  for (int token = 0; token < Shape::kStepTokens; token += Chunks::kTokens) {
+    const uint32_t kept = Chunks::AttendedAt(attended, token);
+    if (kept == Chunks::kAllAttended) continue;
+    uint32_t mask[4];
 #pragma unroll
-    for (int e = 0; e < kPerWord; ++e) {
-      constexpr uint32_t kOnes = Shape::kElementBytes == 1 ? 0xffu : 0xffffu;
-      if (attended >> (token + e) & 1) kept |= kOnes << (8 * Shape::kElementBytes * e);
+    for (int word = 0; word < 4; ++word) mask[word] = Chunks::KeptWord(kept, word);
+#pragma unroll 1
+    for (int row = lane; row < Chunks::kRows; row += 32) {
+      AndShared(values + 16 * Chunks::ChunkAt(token, row, block_shift), mask);
     }
-    if (kept == 0xffffffffu) continue;
-    asm volatile(
-        "{\n.reg .b32 word;\nld.shared.b32 word, [%0];\nand.b32 word, word, %1;\n"
-        "st.shared.b32 [%0], word;\n}" ::"r"(values + 4 * i),
-        "r"(kept)
-        : "memory");
   }
   FenceBulkCopies();  // before the tile's place is filled anew
   __syncwarp();
