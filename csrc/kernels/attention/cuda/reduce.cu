@@ -9,6 +9,7 @@
 #include "csrc/kernels/common/cuda/launch_config.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/common/cuda/overlap.cuh"
+#include "csrc/kernels/common/divide.h"
 
 namespace stablekv {
 namespace {
@@ -42,9 +43,8 @@ struct PartRows {
     }
     const int64_t length = AttendedLength<int64_t>(params.seq_lens[sequence], params.max_seq_len);
     // Later rows have no tokens and were not written.
-    count = static_cast<int>(args.partition_size != 0
-                                 ? (length + args.partition_size - 1) / args.partition_size
-                                 : args.splits.CountOf(length));
+    count = static_cast<int>(args.partition_size != 0 ? CeilDivide(length, args.partition_size)
+                                                      : args.splits.CountOf(length));
     stride = 1;
     first = (sequence * params.num_heads + head) * args.scratch.num_partitions;
     last = first + count - 1;
@@ -190,7 +190,7 @@ Status Launch(const ReduceArgs& args, CudaStream stream) {
   static KernelLimits limits;
   LaunchConfig config;
   config.grid = GridFor(args.params.num_seqs * args.params.num_heads);
-  config.grid.y = static_cast<unsigned>((args.params.head_size + kTile - 1) / kTile);
+  config.grid.y = static_cast<unsigned>(CeilDivide(args.params.head_size, kTile));
   config.block = dim3(kThreads);
   config.overlap_earlier = true;
   return LaunchKernel<ReduceArgs>("paged_attention_reduce", ReduceKernel<PartFormat, OutFormat>,
