@@ -80,20 +80,41 @@ class Pass {
   void LoadQueries(int64_t seq, int64_t head, int64_t heads, int64_t columns) {
     const int64_t pairs = params_.head_size / 2;
     const int64_t padded = (pairs + 15) / 16 * 16;
+    if (plan_.element_format == VecFormat::kBFloat16) {
+      for (int64_t pair = 0; pair < padded; pair += 16) {
+        LoadPairs(seq, head, heads, pair, pairs - pair, columns, queries_ + pair * columns);
+      }
+      return;
+    }
     const int64_t size = QueryParts() * padded * columns;
     if (heads < columns || pairs < padded) {
       for (int64_t i = 0; i < size; ++i) queries_[i] = 0;
     }
     for (int64_t h = 0; h < heads; ++h) {
-      const uint8_t* const from = Blocks::FindQuery(plan_, seq, head + h);
-      if (plan_.element_format == VecFormat::kBFloat16) {
-        for (int64_t pair = 0; pair < pairs; ++pair) {
-          __builtin_memcpy(queries_ + pair * columns + h, from + pair * 4, 4);
-        }
-      } else {
-        LoadParts(from, pairs, columns, queries_ + h, queries_ + padded * columns + h);
-      }
+      LoadParts(Blocks::FindQuery(plan_, seq, head + h), pairs, columns, queries_ + h,
+                queries_ + padded * columns + h);
     }
+  }
+
+  // 16 pairs of all columns, of which the first `left` are there.
+  void LoadPairs(int64_t seq, int64_t head, int64_t heads, int64_t first, int64_t left,
+                 int64_t columns, uint32_t* to) {
+    const __mmask16 valid = MaskOf(left);
+    __m512i rows[16];
+    for (int64_t h = 0; h < 16; ++h) {
+      rows[h] = h < heads ? _mm512_maskz_loadu_epi32(
+                                valid, Blocks::FindQuery(plan_, seq, head + h) + first * 4)
+                          : _mm512_setzero_si512();
+    }
+    Vec::Transpose(&rows);
+    for (int64_t pair = 0; pair < 16; ++pair) {
+      _mm512_mask_storeu_epi32(to + pair * columns, MaskOf(columns), rows[pair]);
+    }
+  }
+
+  // The first `lanes` lanes, or all.
+  static __mmask16 MaskOf(int64_t lanes) {
+    return static_cast<__mmask16>(lanes < 16 ? (1 << lanes) - 1 : 0xFFFF);
   }
 
   // Of float16, each the sum of two bfloat16.
@@ -164,10 +185,18 @@ class Pass {
   // out[head, element], from the sums' columns.
   template <int kColumns>
   void WriteSums(int64_t heads, float* out) {
-    for (int64_t d = 0; d < params_.head_size; ++d) {
-      alignas(64) float row[16];
-      Vec::Store(row, AttentionWeightsAmx<kColumns>::AddParts(Vec::Load(columns_ + d * 16)));
-      for (int64_t h = 0; h < heads; ++h) out[h * params_.head_size + d] = row[h];
+    const int64_t size = params_.head_size;
+    for (int64_t first = 0; first < size; first += 16) {
+      __m512i rows[16];
+      for (int64_t i = 0; i < 16; ++i) {
+        const int64_t d = first + i < size ? first + i : size - 1;
+        rows[i] = _mm512_castps_si512(
+            AttentionWeightsAmx<kColumns>::AddParts(Vec::Load(columns_ + d * 16)));
+      }
+      Vec::Transpose(&rows);
+      for (int64_t h = 0; h < heads; ++h) {
+        _mm512_mask_storeu_epi32(out + h * size + first, MaskOf(size - first), rows[h]);
+      }
     }
   }
 
