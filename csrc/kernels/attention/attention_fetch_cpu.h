@@ -8,9 +8,9 @@ namespace stablekv {
 
 // Fetches `count` blocks into the second-level cache, a few cache lines at a time between the
 // arithmetic on others. Four blocks at once: the core follows several streams at more of the
-// memory's speed than one. A template over the vector unit as all of its code is, so that the units
-// share no symbol.
-template <class Vec>
+// memory's speed than one. Of blocks shorter than a page 16 at once. A template over the vector
+// unit as all of its code is, so that the units share no symbol.
+template <class Vec, int64_t kStreams = 4>
 class AttentionFetch {
  public:
   AttentionFetch(const uint8_t* const* blocks, int64_t count, int64_t block_bytes)
@@ -23,24 +23,36 @@ class AttentionFetch {
   void Step() {
     due_ += kBytes;
 #pragma GCC unroll 8
-    for (int64_t i = 0; i < kBytes; i += kStreams * 64) {
+    for (int64_t i = 0; i < kBytes; i += kTurn) {
       if (due_ <= 0) return;
-      due_ -= kStreams * 64;
+      due_ -= kTurn;
       const int64_t at = block_bytes_ - bytes_left_;
+      const uint8_t* const* const streams = streams_ + (kTurns > 1 ? turn_ * kTurnStreams : 0);
 #pragma GCC unroll 4
-      for (int64_t stream = 0; stream < kStreams; ++stream) Fetch(streams_[stream] + at);
-      bytes_left_ -= 64;
+      for (int64_t stream = 0; stream < kTurnStreams; ++stream) {
+        Fetch(streams[stream] + at);
+        if constexpr (kRun == 2) Fetch(streams[stream] + (bytes_left_ > 64 ? at + 64 : at));
+      }
+      if constexpr (kTurns > 1) {
+        if (++turn_ < kTurns) continue;
+        turn_ = 0;
+      }
+      bytes_left_ -= kRun * 64;
       if (bytes_left_ <= 0) NextBlocks();
     }
   }
 
   // All that is left.
   void Finish() {
-    while (due_ >= -kStreams * 64) Step<kStreams * 64>();
+    while (due_ >= -kTurn) Step<kTurn>();
   }
 
  private:
-  static constexpr int64_t kStreams = 4;
+  // Four cache lines are fetched in one turn: of each stream, or two of every other.
+  static constexpr int64_t kRun = kStreams > 4 ? 2 : 1;
+  static constexpr int64_t kTurnStreams = 4 / kRun;
+  static constexpr int64_t kTurns = kStreams / kTurnStreams;
+  static constexpr int64_t kTurn = 256;
   static constexpr int64_t kPage = 4096;
 
   static void Fetch(const uint8_t* from) { __builtin_prefetch(from, 0, 2); }
@@ -70,6 +82,7 @@ class AttentionFetch {
   int64_t block_bytes_;
   const uint8_t* streams_[kStreams] = {};  // the blocks begun
   int64_t bytes_left_ = 0;                 // of each of them
+  int64_t turn_ = 0;                       // which of the streams are next
   int64_t due_ = 0;                        // bytes that are asked for and not fetched yet
 };
 

@@ -105,6 +105,7 @@ class AttentionItems {
       const int64_t heads = plan.group - g < most ? plan.group - g : most;
       const BlockList blocks = ListBlocks(plan, item, first_head + g, places);
       const BlockList nothing{};
+      FetchPartials(plan, index, item, g, heads);
       RunTiles(plan, item.seq, first_head + g, heads, blocks,
                g + heads == plan.group ? after : nothing, &sums);
       for (int64_t h = 0; h < heads; ++h) {
@@ -182,6 +183,16 @@ class AttentionItems {
     } else {
       WritePartial(plan, (index - plan.first_partial_item) * plan.group + g, max, sum, out);
     }
+  }
+
+  // Stores into memory that no cache holds would stop the work between two passes.
+  static void FetchPartials(const AttentionPlan& plan, int64_t index, const Item& item, int64_t g,
+                            int64_t heads) {
+    if (NumPartitions(plan, item.seq) == 1) return;
+    const int64_t head_size = plan.params.head_size;
+    const float* const rows =
+        plan.partial_out + ((index - plan.first_partial_item) * plan.group + g) * head_size;
+    for (int64_t i = 0; i < heads * head_size; i += 16) __builtin_prefetch(rows + i, 1, 2);
   }
 
   static void WritePartial(const AttentionPlan& plan, int64_t row, float max, float sum,

@@ -24,7 +24,7 @@ class AttentionKeysAmx {
   // (kTileTokens, columns).
   static void Run(const uint8_t* const* blocks, int64_t count, int64_t head_size,
                   const uint32_t* queries, int64_t parts, int64_t columns, float* scores,
-                  AttentionFetch<amx::Vec>* fetch) {
+                  AmxFetch<kFormat>* fetch) {
     const auto run = parts == 1 ? &RunParts<1> : &RunParts<2>;
     run(blocks, count, head_size, queries, columns, scores, fetch);
   }
@@ -51,7 +51,7 @@ class AttentionKeysAmx {
   template <int kParts>
   [[gnu::flatten]] static void RunParts(const uint8_t* const* blocks, int64_t count,
                                         int64_t head_size, const uint32_t* queries, int64_t columns,
-                                        float* scores, AttentionFetch<amx::Vec>* fetch) {
+                                        float* scores, AmxFetch<kFormat>* fetch) {
     const int64_t chunks = head_size * BytesOf(kFormat) / 16;
     const int64_t units = (chunks + kChunks - 1) / kChunks;
     typename Tiles::Rows rows[2];
@@ -63,7 +63,7 @@ class AttentionKeysAmx {
         lines[i] = chunk < chunks ? tiles[tile] + chunk * kBlock * 16 : Tiles::kZeros;
       }
     };
-    AttentionFetch<amx::Vec> local_fetch = *fetch;  // in registers
+    AmxFetch<kFormat> local_fetch = *fetch;  // in registers
     FindTiles(blocks, count, 0, tiles);
     Tiles::template MakeRows<kTiles>(find, &rows[0], &local_fetch);
     int turn = 0;

@@ -5,10 +5,10 @@
 #include <cstdint>
 
 #include "csrc/kernels/attention/attention_blocks_cpu.h"
-#include "csrc/kernels/attention/attention_fetch_cpu.h"
 #include "csrc/kernels/attention/attention_keys_amx_cpu.h"
 #include "csrc/kernels/attention/attention_pass_cpu.h"
 #include "csrc/kernels/attention/attention_plan_cpu.h"
+#include "csrc/kernels/attention/attention_tiles_amx_cpu.h"
 #include "csrc/kernels/attention/attention_values_amx_cpu.h"
 #include "csrc/kernels/attention/attention_weights_amx_cpu.h"
 #include "csrc/kernels/common/vec_amx.h"
@@ -35,7 +35,7 @@ class Pass {
     Blocks::FindKeys(plan_, blocks, keys_);
     Blocks::FindValues(plan_, blocks, values_);
     LoadQueries(seq, head, heads, columns);
-    AttentionFetch<Vec> values_fetch(values_, blocks.count, block_bytes);
+    AmxFetch<kFormat> values_fetch(values_, blocks.count, block_bytes);
     {
       using Keys = AttentionKeysAmx<kFormat, kBlock>;
       const TileShapes shapes(Keys::kTileTokens, static_cast<int>(columns));
@@ -59,7 +59,7 @@ class Pass {
     {
       using Values = AttentionValuesAmx<kFormat, kBlock>;
       const TileShapes shapes(Values::kRows, static_cast<int>(Values::kColumns));
-      AttentionFetch<Vec> fetch(keys_, next.count, block_bytes);
+      AmxFetch<kFormat> fetch(keys_, next.count, block_bytes);
       Values::Run(values_, blocks.count, params_.head_size, weights_, columns / 8, columns_,
                   &fetch);
     }
@@ -159,9 +159,9 @@ class Pass {
   }
 
   // Turns the dot products of all heads into weights.
-  template <int kColumns>
+  template <int kColumns, class Fetch>
   void FindWeights(int64_t seq, int64_t head, int64_t heads, const BlockList& blocks,
-                   int64_t tokens, AttentionSums* sums, AttentionFetch<Vec>* fetch) {
+                   int64_t tokens, AttentionSums* sums, Fetch* fetch) {
     alignas(64) float slopes[16];
     AmxLogits logits{params_.scale * plan_.k_scale * kLog2e, nullptr, positions_};
     if (params_.alibi_slopes != nullptr) {

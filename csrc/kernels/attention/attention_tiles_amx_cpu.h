@@ -11,6 +11,10 @@
 
 namespace stablekv {
 
+// Blocks of fp8 are short.
+template <VecFormat kFormat>
+using AmxFetch = AttentionFetch<amx::Vec, BytesOf(kFormat) == 1 ? 16 : 4>;
+
 // A product of tiles takes as long for rows of 16 bytes as for rows of 64, so rows are joined to
 // full length first, in memory that stays in the first-level cache. That also is where fp8 is
 // widened, and a tile's load does not wait for a cache line that is still on its way.
@@ -35,7 +39,7 @@ class AttentionTilesAmx {
 
   // Makes the rows of the first kUsed tiles of a unit: find(i, lines) says where tile i begins.
   template <int kUsed, typename Find>
-  static void MakeRows(Find&& find, Rows* rows, AttentionFetch<amx::Vec>* fetch) {
+  static void MakeRows(Find&& find, Rows* rows, AmxFetch<kFormat>* fetch) {
     amx::ForTiles<kUsed>([&](auto i) {
       Lines lines;
       find(static_cast<int64_t>(i), lines);
@@ -47,7 +51,7 @@ class AttentionTilesAmx {
   // tiles of factors. Meanwhile makes the rows of the next unit.
   template <int kUsed, int kFactors, typename Find>
   static void Multiply(const Rows& rows, const uint32_t* factors, int64_t factors_pitch,
-                       int64_t columns, Find&& find, Rows* next, AttentionFetch<amx::Vec>* fetch) {
+                       int64_t columns, Find&& find, Rows* next, AmxFetch<kFormat>* fetch) {
     amx::ForTiles<kFactors>(
         [&](auto i) { amx::LoadTile<6 + i>(factors + i * factors_pitch, columns * 4); });
     amx::ForTiles<kUsed>([&](auto i) {
@@ -60,7 +64,7 @@ class AttentionTilesAmx {
   }
 
  private:
-  static void Join(const Lines& lines, uint8_t* to, AttentionFetch<amx::Vec>* fetch) {
+  static void Join(const Lines& lines, uint8_t* to, AmxFetch<kFormat>* fetch) {
     constexpr int kJoined = amx::Vec::kJoinedRows<kFormat, kPieces>;
 #pragma GCC unroll 16
     for (int64_t i = 0; i < kRows / kJoined; ++i) {

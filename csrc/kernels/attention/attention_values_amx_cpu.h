@@ -25,8 +25,7 @@ class AttentionValuesAmx {
   // the last token to a multiple of 32. The core's tiles are to have the shapes (kRows,
   // kColumns).
   static void Run(const uint8_t* const* blocks, int64_t count, int64_t head_size,
-                  const uint32_t* weights, int64_t factors, float* sums,
-                  AttentionFetch<amx::Vec>* fetch) {
+                  const uint32_t* weights, int64_t factors, float* sums, AmxFetch<kFormat>* fetch) {
     const auto run = factors == 1 ? &RunFactors<1> : &RunFactors<2>;
     run(blocks, count, head_size, weights, sums, fetch);
   }
@@ -39,7 +38,7 @@ class AttentionValuesAmx {
 
   template <int kFactors>
   static void RunFactors(const uint8_t* const* blocks, int64_t count, int64_t head_size,
-                         const uint32_t* weights, float* sums, AttentionFetch<amx::Vec>* fetch) {
+                         const uint32_t* weights, float* sums, AmxFetch<kFormat>* fetch) {
     const int64_t whole = head_size / (kRows * Tiles::kTiles) * (kRows * Tiles::kTiles);
     if (whole > 0) {
       SumTiles<Tiles::kTiles, kFactors>(blocks, 0, whole, count, weights, sums, fetch);
@@ -57,7 +56,7 @@ class AttentionValuesAmx {
   template <int kTiles, int kFactors>
   [[gnu::flatten]] static void SumTiles(const uint8_t* const* blocks, int64_t begin, int64_t end,
                                         int64_t count, const uint32_t* weights, float* sums,
-                                        AttentionFetch<amx::Vec>* fetch) {
+                                        AmxFetch<kFormat>* fetch) {
     const int64_t units = (count + kBlocks - 1) / kBlocks;
     typename Tiles::Rows rows[2];
     int64_t next = 0;
@@ -69,7 +68,7 @@ class AttentionValuesAmx {
             block < count ? blocks[block] + (next_first + tile * kRows) * kTileRow : Tiles::kZeros;
       }
     };
-    AttentionFetch<amx::Vec> local_fetch = *fetch;  // in registers
+    AmxFetch<kFormat> local_fetch = *fetch;  // in registers
     Tiles::template MakeRows<kTiles>(find, &rows[0], &local_fetch);
     int turn = 0;
     for (int64_t first = begin; first < end; first += kTiles * kRows) {

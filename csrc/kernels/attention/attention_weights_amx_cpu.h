@@ -5,7 +5,6 @@
 
 #include <cstdint>
 
-#include "csrc/kernels/attention/attention_fetch_cpu.h"
 #include "csrc/kernels/attention/attention_plan_cpu.h"
 #include "csrc/kernels/attention/attention_softmax_cpu.h"
 #include "csrc/kernels/common/vec_amx.h"
@@ -37,14 +36,15 @@ class AttentionWeightsAmx {
   // tokens, both weights of 16 columns; zeros from `tokens` to `padded_tokens`, a multiple of 2.
   // max: the largest logit of each head, sum: the sum of its weights; room for 16. Meanwhile
   // fetches all that is left.
+  template <class Fetch>
   static void Run(const AmxLogits& logits, int64_t tokens, int64_t padded_tokens, float* scores,
-                  uint32_t* weights, float* max, float* sum, AttentionFetch<amx::Vec>* fetch) {
-    AttentionFetch<amx::Vec> local_fetch = *fetch;  // in registers
+                  uint32_t* weights, float* max, float* sum, Fetch* fetch) {
+    Fetch local_fetch = *fetch;  // in registers
     const Float largest = OfTokens<&Larger>(MakeLogits(logits, tokens, padded_tokens, scores));
     const Float base = largest == Vec::Set(kMinusInfinity) ? Vec::Set(0) : largest;
     Float first_sums = Vec::Set(0), second_sums = Vec::Set(0);
     for (int64_t token = 0; token < padded_tokens; token += 2) {
-      local_fetch.Step<96>();
+      local_fetch.template Step<96>();
       Float first[kFactors], second[kFactors];
       for (int64_t i = 0; i < kFactors; ++i) {
         const Float weight = Exp2(Vec::Load(scores + token * kHeads + i * 16) - base);
