@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstring>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@
 #include "csrc/kernels/attention/cuda/share_plan.h"
 #include "csrc/kernels/attention/paged_attention.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
+#include "csrc/kernels/common/divide.h"
 
 namespace stablekv::bench {
 namespace {
@@ -87,8 +89,8 @@ class Run {
     max_len_ =
         std::max<int64_t>(*std::max_element(lengths_.begin(), lengths_.end()), shape.max_seq_len);
     const int64_t bs = shape.block_size;
-    columns_ = (max_len_ + bs - 1) / bs;
-    for (const int32_t length : lengths_) blocks_ += (length + bs - 1) / bs;
+    columns_ = CeilDivide(max_len_, bs);
+    for (const int32_t length : lengths_) blocks_ += CeilDivide(length, bs);
     block_bytes_ = shape.num_kv_heads * shape.head_size * bs * SizeOf(shape.cache, shape.element);
     kv_bytes_ = 2 * blocks_ * block_bytes_;
     copies_ = CopiesFor(kv_bytes_);
@@ -97,7 +99,7 @@ class Run {
     FillRandom(query_, 2 * shape.batch * shape.num_heads * shape.head_size, shape.element,
                CacheType::kAuto, 5);
     out_ = Allocate<uint16_t>(shape.batch * shape.num_heads * shape.head_size);
-    const int64_t partitions = (max_len_ + kPartitionSize - 1) / kPartitionSize;
+    const int64_t partitions = CeilDivide(max_len_, kPartitionSize);
     const int64_t rows = shape.batch * shape.num_heads * partitions;
     scratch_ = {Allocate<float>(rows), Allocate<float>(rows),
                 Allocate<uint16_t>(rows * shape.head_size), partitions, shape.element};
@@ -277,23 +279,28 @@ std::string PlanText(const SplitPlan& plan) {
 std::vector<SplitPlan> OtherPlans(const PagedAttentionParams& params, const MmaDevice& device) {
   std::vector<SplitPlan> plans;
   const int64_t items = params.num_seqs * params.num_kv_heads;
+  const int64_t rows = CeilDivide(params.max_seq_len, kPartitionSize);  // that there are
   for (const int cluster : {1, 2, 4, 8, 16}) {
-    for (int64_t split = kPartitionSize; split < 2 * params.max_seq_len; split *= 2) {
-      const int splits = static_cast<int>((params.max_seq_len + split - 1) / split);
+    // Powers of two, and what gives each multiprocessor one CTA or two.
+    std::set<int64_t> counts;
+    for (int64_t count = 1; count <= std::max<int64_t>(rows, 1); count *= 2) counts.insert(count);
+    for (const int64_t waves : {1, 2}) {
+      const int64_t count = std::min(waves * device.processors / (items * cluster), rows);
+      if (count > 0) counts.insert(count);
+    }
+    for (const int64_t splits : counts) {
       const int64_t ctas = items * cluster * splits;
-      if (splits == 1 && split != kPartitionSize && split / 2 >= params.max_seq_len) continue;
-      if (params.max_seq_len < cluster * 32 * splits || ctas > 16384 ||
-          (ctas < 100 && cluster < 8)) {
+      const bool idle = 4 * ctas < 3 * device.processors && params.max_seq_len > 2048;
+      if (params.max_seq_len < cluster * 32 * splits || ctas > 16384 || (idle && cluster < 8)) {
         continue;
       }
       // Whatever there is to choose beside the cut: the order, and the length of the rings.
       const bool ordered = ctas > 2 * device.processors && params.num_seqs <= 256;
       for (int choice = 0; choice < (ordered ? 4 : 2); ++choice) {
-        plans.push_back({cluster, splits, choice >= 2, choice % 2 == 1, 0, 0});
+        plans.push_back({cluster, static_cast<int>(splits), choice >= 2, choice % 2 == 1, 0, 0});
       }
     }
   }
-  const int64_t whole = (params.max_seq_len + kPartitionSize - 1) / kPartitionSize * kPartitionSize;
   for (const int log_items : {1, 2}) {
     if (items >= 128 << log_items && params.head_size <= 128) {
       plans.push_back({1, 1, false, false, log_items, 0});
@@ -304,7 +311,7 @@ std::vector<SplitPlan> OtherPlans(const PagedAttentionParams& params, const MmaD
     const int64_t shares = eighths * device.processors / 8 / params.num_kv_heads;
     const SplitPlan plan = {1, 1, false, true, 0, static_cast<int>(shares)};
     if (params.num_seqs <= kMostSharing && shares > params.num_seqs / 4 &&
-        RowsOf(plan, params.num_seqs) <= whole / kPartitionSize) {
+        RowsOf(plan, params.num_seqs) <= rows) {
       plans.push_back(plan);
     }
   }
