@@ -110,7 +110,6 @@ class Run {
     const float scales[] = {0.5f, 0.25f};
     scales_ = Allocate<float>(2);
     Must(cudaMemcpy(scales_, scales, sizeof(scales), cudaMemcpyHostToDevice), "scales");
-    FillReference();
   }
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
@@ -162,6 +161,21 @@ class Run {
   int64_t copies() const { return copies_; }
   int64_t max_len() const { return max_len_; }
 
+  // Asks the plain kernel what ErrorOf() compares with: for the pages of the last copy.
+  void FillReference() {
+    const int64_t stride = CheckedStride();
+    const int64_t checked = CeilDivide(shape_.batch, stride) * shape_.num_heads;
+    float* const logits = Allocate<float>(checked * max_len_);
+    float* const out = Allocate<float>(checked * shape_.head_size);
+    PlainAttention<<<static_cast<unsigned>(checked), static_cast<unsigned>(shape_.head_size)>>>(
+        Params(copies_ - 1), logits, out, stride);
+    reference_.resize(checked * shape_.head_size);
+    Must(cudaMemcpy(reference_.data(), out, 4 * reference_.size(), cudaMemcpyDeviceToHost),
+         "reference");
+    cudaFree(logits);
+    cudaFree(out);
+  }
+
   // ||out - reference|| / ||reference|| over all heads of some sequences.
   double ErrorOf(const std::function<void(const PagedAttentionParams&)>& launch) const {
     const int64_t row = shape_.num_heads * shape_.head_size;
@@ -188,21 +202,6 @@ class Run {
  private:
   // Every so many sequences, one is compared.
   int64_t CheckedStride() const { return std::max<int64_t>(1, shape_.batch / 4); }
-
-  // What the plain kernel has for the pages of the last copy.
-  void FillReference() {
-    const int64_t stride = CheckedStride();
-    const int64_t checked = (shape_.batch + stride - 1) / stride * shape_.num_heads;
-    float* const logits = Allocate<float>(checked * max_len_);
-    float* const out = Allocate<float>(checked * shape_.head_size);
-    PlainAttention<<<static_cast<unsigned>(checked), static_cast<unsigned>(shape_.head_size)>>>(
-        Params(copies_ - 1), logits, out, stride);
-    reference_.resize(checked * shape_.head_size);
-    Must(cudaMemcpy(reference_.data(), out, 4 * reference_.size(), cudaMemcpyDeviceToHost),
-         "reference");
-    cudaFree(logits);
-    cudaFree(out);
-  }
 
   // A random permutation of the blocks for each copy.
   void FillTables() {
@@ -368,7 +367,7 @@ double HostMicroseconds(const Run& run, bool v2) {
 const char* one_plan = nullptr;
 
 void Bench(const Shape& shape, uint8_t* pool, bool sweep) {
-  const Run run(shape, pool);
+  Run run(shape, pool);
   MmaDevice device;
   MustBeOk(MmaDevice::OfCurrent(&device));
   if (one_plan != nullptr) {
@@ -381,6 +380,7 @@ void Bench(const Shape& shape, uint8_t* pool, bool sweep) {
     Must(cudaDeviceSynchronize(), "plan");
     return;
   }
+  run.FillReference();
   const char* cache = shape.cache == CacheType::kFp8E4M3       ? "e4m3"
                       : shape.cache == CacheType::kFp8E5M2     ? "e5m2"
                       : shape.element == ElementType::kFloat16 ? "f16"

@@ -45,10 +45,10 @@ inline std::vector<Shape> Shapes() {
       if (heads.kv != 32) shapes.push_back({heads.name, heads.query, heads.kv, 64, kRag, cache});
       if (heads.kv != 1) shapes.push_back({heads.name, heads.query, heads.kv, 4, kRag, cache});
       if (heads.kv == 8) {
+        shapes.push_back({heads.name, heads.query, heads.kv, 2, 16384, cache});
         shapes.push_back({heads.name, heads.query, heads.kv, 16, kRag, cache});
         shapes.push_back({heads.name, heads.query, heads.kv, 32, kRag, cache});
       }
-      if (heads.kv == 8) shapes.push_back({heads.name, heads.query, heads.kv, 2, 16384, cache});
       if (heads.kv == 1) {
         for (const int64_t batch : {2, 4, 8}) {
           shapes.push_back({heads.name, heads.query, heads.kv, batch, 16384, cache});

@@ -37,14 +37,18 @@ int64_t TilesOf(const PagedAttentionParams& params) {
   return CeilDivide(params.num_heads / params.num_kv_heads, ProductsOf(params) * kMmaHeads);
 }
 
+int64_t KeyBytesOf(const PagedAttentionParams& params) {
+  return params.head_size * SizeOf(params.cache, params.element);
+}
+
 // Tokens that a warp takes at a time.
 int64_t StepTokensOf(const PagedAttentionParams& params) {
-  return MmaStepTokens(params.head_size * SizeOf(params.cache, params.element));
+  return MmaStepTokens(KeyBytesOf(params));
 }
 
 // Warps of a CTA.
 int WarpsOf(const PagedAttentionParams& params) {
-  return MmaWarps(params.head_size * SizeOf(params.cache, params.element) * StepTokensOf(params));
+  return MmaWarps(KeyBytesOf(params) * StepTokensOf(params));
 }
 
 // Tokens that give each warp of a CTA a step.
@@ -131,7 +135,7 @@ SplitPlan MmaPlanFor(const PagedAttentionParams& params, bool has_scratch,
   work.num_seqs = params.num_seqs;
   work.items = params.num_seqs * params.num_kv_heads * TilesOf(params);
   work.max_seq_len = params.max_seq_len;
-  work.bytes_per_token = 2 * params.head_size * SizeOf(params.cache, params.element);
+  work.bytes_per_token = 2 * KeyBytesOf(params);
   work.reads_once = TilesOf(params) == 1;
   work.has_scratch = has_scratch;
   work.cta_warps = WarpsOf(params);

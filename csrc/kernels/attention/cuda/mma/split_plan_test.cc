@@ -52,7 +52,9 @@ void TestValid() {
             const int c = plan.cluster_size;
             CHECK_THAT(c == 1 || c == 2 || c == 4 || c == 8 || c == 16, what("cluster size"));
             CHECK_THAT(has_clusters || c == 1, what("no clusters"));
-            CHECK_THAT(plan.num_splits >= 1, what("splits"));
+            CHECK_THAT(plan.num_splits >= 1 &&
+                           plan.num_splits * SplitsOf(plan, work).TokensOf(tokens) >= tokens,
+                       what("covers"));
             CHECK_THAT(has_scratch || plan.num_splits == 1, what("no scratch"));
             // A row of the scratch for each split or share.
             const int64_t partitions = (tokens + kPartitionSize - 1) / kPartitionSize;
@@ -108,6 +110,8 @@ void TestMeasured() {
   Expect(Work(1, 32, 512, true), 2, 1);
   Expect(Work(1, 32, 16384, true), 1, 4);
   Expect(Work(1, 32, 16384, false), 16, 1);
+  Expect(Work(64, 1, 4096, false), 2, 1);
+  Expect(Work(64, 1, 16384, false), 2, 1);
   // Where lengths may differ so much that pairs with an order are better.
   Expect(Work(256, 1, 16384, true), 2, 1);
 }
