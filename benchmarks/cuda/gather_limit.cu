@@ -35,7 +35,7 @@ __global__ void __launch_bounds__(32 * kWarps)
   const int tiles = args.sharing.tiles;
   const int warp = threadIdx.x / 32;
   const int lane = threadIdx.x % 32;
-  if (lane < tiles) InitBarrier(&arrived[warp][lane]);
+  if (lane < tiles) InitBarrier(SharedAddress(&arrived[warp][lane]));
   FenceBulkCopies();
   __syncwarp();
 
@@ -58,7 +58,7 @@ __global__ void __launch_bounds__(32 * kWarps)
     const int begin = first + sent / 2 * stride;
     if (begin >= blocks) return false;
     const int count = min(per_tile, blocks - begin);
-    uint64_t* const barrier = &arrived[warp][sent % tiles];
+    const uint32_t barrier = SharedAddress(&arrived[warp][sent % tiles]);
     if (lane == 0) ExpectBytes(barrier, count * args.block_bytes);
     __syncwarp();
     if (lane < count) {
@@ -81,7 +81,7 @@ __global__ void __launch_bounds__(32 * kWarps)
   for (int i = 0; i < tiles && more; ++i) more = send();
   uint32_t sum = 0;
   for (int used = 0; used < sent; ++used) {
-    WaitForBytes(&arrived[warp][used % tiles], used / tiles % 2);
+    WaitForBytes(SharedAddress(&arrived[warp][used % tiles]), used / tiles % 2);
     sum += reinterpret_cast<const volatile uint32_t*>(
         memory)[((warp * tiles + used % tiles) * kTileBytes) / 4 + lane];
     __syncwarp();

@@ -10,6 +10,7 @@
 
 #include "csrc/kernels/attention/cuda/decode_case.h"
 #include "csrc/kernels/attention/cuda/decode_cases.h"
+#include "csrc/kernels/attention/cuda/device_input.h"
 #include "csrc/kernels/attention/paged_attention.h"
 #include "csrc/kernels/common/cuda/test_support.h"
 
@@ -31,36 +32,6 @@ Tolerance ToleranceOf(ElementType element, bool partitioned) {
   const double half_smallest = element == ElementType::kFloat16 ? std::ldexp(1.0, -25) : 0.0;
   return {1.02 * half_unit, 1e-5 + (partitioned ? half_unit : 0.0), 1.02 * half_smallest};
 }
-
-class DeviceInput {
- public:
-  DeviceInput(const DecodeCase& c, const DecodeInput& input)
-      : case_(c),
-        query_(input.query, c.misalign * input.ElementBytes()),
-        key_cache_(input.key_cache, c.misalign * input.CacheBytes()),
-        value_cache_(input.value_cache, c.misalign * input.CacheBytes()),
-        tables_(input.tables),
-        lengths_(c.lengths),
-        slopes_(input.slopes),
-        scales_(input.scales) {}
-
-  // Everything but `out`. What is not to be read is null.
-  void SetPointers(PagedAttentionParams* params) const {
-    params->query = query_.data();
-    params->key_cache = key_cache_.data();
-    params->value_cache = value_cache_.data();
-    params->block_tables = tables_.As<int32_t>();
-    params->seq_lens = lengths_.As<int32_t>();
-    params->alibi_slopes = case_.alibi ? slopes_.As<float>() : nullptr;
-    const bool scaled = case_.cache != CacheType::kAuto;
-    params->k_scale = scaled ? scales_.As<float>() : nullptr;
-    params->v_scale = scaled ? scales_.As<float>() + 1 : nullptr;
-  }
-
- private:
-  const DecodeCase& case_;
-  DeviceBytes query_, key_cache_, value_cache_, tables_, lengths_, slopes_, scales_;
-};
 
 enum class Version { kV1, kV1WithScratch, kV2 };
 

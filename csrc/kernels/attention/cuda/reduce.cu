@@ -31,9 +31,10 @@ struct PartRows {
   __device__ __forceinline__ PartRows(const ReduceArgs& args, int64_t sequence, int64_t head) {
     const PagedAttentionParams& params = args.params;
     if (args.num_shares != 0) {
-      const TokenShares shares(args.num_shares, params.seq_lens, static_cast<int>(params.num_seqs),
-                               static_cast<int>(params.max_seq_len),
-                               static_cast<int>(threadIdx.x % 32));
+      const int lane = static_cast<int>(threadIdx.x % 32);
+      LaneLengths lengths;
+      lengths.Read(params, lane);
+      const TokenShares shares(args.num_shares, lengths, static_cast<int>(params.num_seqs), lane);
       const int2 full = shares.FullOf(static_cast<int>(sequence));
       count = full.y + 1;
       stride = params.num_heads;
@@ -120,10 +121,15 @@ struct Shared {
   }
 };
 
+// So many CTAs of it would fit on a multiprocessor: beside two of the kernel before and two of the
+// one behind there is room for one.
+constexpr int kResidentCtas = 5;
+
 // A CTA for each tile of a head's elements. Rows are added in an order that the number of rows
 // alone decides, so that the result does not depend on timing.
 template <typename PartFormat, typename OutFormat>
-__global__ void __launch_bounds__(kThreads) ReduceKernel(const __grid_constant__ ReduceArgs args) {
+__global__ void __launch_bounds__(kThreads, kResidentCtas)
+    ReduceKernel(const __grid_constant__ ReduceArgs args) {
   using Bits = typename PartFormat::Bits;
   __shared__ Shared shared;
   const PagedAttentionParams& params = args.params;
@@ -143,8 +149,9 @@ __global__ void __launch_bounds__(kThreads) ReduceKernel(const __grid_constant__
     const Bits* next = parts + (rows.first + warp * rows.stride) * head_size;
     const int64_t step = kWarps * rows.stride * head_size;
     if (!waited) {
+      LetNextKernelStart();  // it waits for this one's end, and so for those that this one waits
+                             // for
       WaitForEarlierKernels();
-      LetNextKernelStart();
       waited = true;
     }
     if (args.singles_are_done && rows.count <= 1) continue;

@@ -6,6 +6,7 @@
 
 #include "csrc/kernels/attention/cuda/share_plan.h"
 #include "csrc/kernels/attention/paged_attention.h"
+#include "csrc/kernels/common/cuda/overlap.cuh"
 
 namespace stablekv {
 
@@ -17,133 +18,173 @@ struct TokenShare {
   int row;  // of the scratch
 };
 
+// The lengths of a batch of at most kMostSharing sequences, in the registers of a warp.
+struct LaneLengths {
+  static constexpr int kCount = kMostSharing / 32;
+
+  int of[kCount];  // of sequences l, l + 32, .. in lane l; 0 past the last one
+
+  __device__ __forceinline__ void Read(const PagedAttentionParams& params, int lane) {
+    const int num_seqs = static_cast<int>(params.num_seqs);
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) {
+      of[k] = 0;
+      if (32 * k >= num_seqs) continue;
+      const int sequence = 32 * k + lane;
+      if (sequence < num_seqs) of[k] = LoadUncached(params.seq_lens + sequence);
+    }
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) {
+      of[k] = AttendedLength(of[k], static_cast<int>(params.max_seq_len));
+    }
+  }
+
+  // Of the lane's.
+  __device__ __forceinline__ bool operator!=(const LaneLengths& other) const {
+    bool differ = false;
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) differ |= of[k] != other.of[k];
+    return differ;
+  }
+};
+
 // The tokens of all sequences, cut into `num_shares` pieces of one size, give that size. Each
 // sequence is cut into full shares of it and a last one of what is left. Shares are numbered: full
 // ones first, so that what ends alone is short, then the last ones. Rows of the scratch: those of
 // full shares are their numbers, that of a last share is num_shares + its sequence.
 //
-// Each warp works this out by itself and without waiting for others: lane l has the sequences l,
-// l + 32, ... Most loops over them are not unrolled: kernels begin with this code, and wait for it
-// to be fetched.
+// Each warp works this out by itself, from registers.
 class TokenShares {
  public:
-  __device__ __forceinline__ TokenShares(int num_shares, const int32_t* seq_lens, int num_seqs,
-                                         int max_seq_len, int lane)
-      : num_shares_(num_shares),
-        seq_lens_(seq_lens),
-        num_seqs_(num_seqs),
-        max_seq_len_(max_seq_len),
-        lane_(lane) {
+  __device__ __forceinline__ TokenShares(int num_shares, const LaneLengths& lengths, int num_seqs,
+                                         int lane)
+      : num_shares_(num_shares), lengths_(lengths), num_seqs_(num_seqs), lane_(lane) {
     int grains = 0;
 #pragma unroll
-    for (int k = 0; k < kMostSharing / 32; ++k) {
-      const int s = 32 * k + lane;
-      if (s < num_seqs) grains += (Length(s) + kShareGrain - 1) / kShareGrain;
+    for (int k = 0; k < kSlots; ++k) {
+      if (32 * k >= num_seqs) continue;
+      grains += (lengths.of[k] + kShareGrain - 1) / kShareGrain;
     }
     grains = __reduce_add_sync(kAllLanes, grains);
     const int of_unit = num_shares * (kShareUnit / kShareGrain);
     tokens_ = max(1, (grains + of_unit - 1) / of_unit) * kShareUnit;
-    inverse_ = 1.0f / static_cast<float>(tokens_);
-    const int full = FullOfLane(num_seqs);
-    past_ = full;
+    const float inverse = 1.0f / static_cast<float>(tokens_);
+    past_ = 0;
+#pragma unroll
+    for (int k = 0; k < kSlots; ++k) {
+      full_[k] = 0;
+      if (32 * k >= num_seqs) continue;
+      full_[k] = FullShares(lengths.of[k], inverse);
+      past_ += full_[k];
+    }
+    first_ = past_;
 #pragma unroll
     for (int distance = 1; distance < 32; distance *= 2) {
       const int before = __shfl_up_sync(kAllLanes, past_, distance);
       if (lane >= distance) past_ += before;
     }
-    first_ = past_ - full;
+    first_ = past_ - first_;
   }
 
   // The share with this number.
-  __device__ __forceinline__ TokenShare Of(unsigned number) const {
-    const int place = static_cast<int>(number) - __shfl_sync(kAllLanes, past_, 31);
-    if (place < 0) return OfFull(static_cast<int>(number));
-    if (place >= num_seqs_) return {-1, 0, 0, 0};
-    const int sequence = SequenceOfPlace(place);
-    return {sequence, FullShares(Length(sequence)) * tokens_, tokens_, num_shares_ + sequence};
+  __device__ __forceinline__ TokenShare Of(int number) const {
+    const int place = number - __shfl_sync(kAllLanes, past_, 31);
+    return place < 0           ? OfFull(number)
+           : place < num_seqs_ ? OfPlace(place)
+                               : TokenShare{-1, 0, 0, 0};
   }
 
   // The full shares of `sequence`, the first one's number and how many there are.
   __device__ __forceinline__ int2 FullOf(int sequence) const {
-    const int first = first_ + FullOfLane(sequence);
-    return {__shfl_sync(kAllLanes, first, sequence % 32), FullShares(Length(sequence))};
+    int first = first_;
+    int count = 0;
+#pragma unroll
+    for (int k = 0; k < kSlots; ++k) {
+      if (32 * k + lane_ < sequence) first += full_[k];
+      if (32 * k + lane_ == sequence) count += full_[k];
+    }
+    return {__shfl_sync(kAllLanes, first, sequence % 32),
+            __shfl_sync(kAllLanes, count, sequence % 32)};
   }
 
  private:
   static constexpr unsigned kAllLanes = 0xffffffffu;
-
-  __device__ __forceinline__ int Length(int sequence) const {
-    return AttendedLength(seq_lens_[sequence], max_seq_len_);
-  }
+  static constexpr int kSlots = LaneLengths::kCount;
 
   // Those before the last share, which is never empty unless the sequence is.
-  __device__ __forceinline__ int FullShares(int length) const {
+  __device__ __forceinline__ int FullShares(int length, float inverse) const {
     const int last_token = max(length - 1, 0);
-    int count = static_cast<int>(static_cast<float>(last_token) * inverse_);  // off by one at most
+    int count = static_cast<int>(static_cast<float>(last_token) * inverse);  // off by one at most
     if (count * tokens_ > last_token) --count;
     if ((count + 1) * tokens_ <= last_token) ++count;
     return count;
   }
 
-  // Of the lane's sequences before `end`.
-  __device__ __forceinline__ int FullOfLane(int end) const {
-    int full = 0;
-#pragma unroll 1
-    for (int s = lane_; s < end; s += 32) full += FullShares(Length(s));
-    return full;
+  // Of a full share, that `left` tokens go into.
+  __device__ __forceinline__ int QuarterOf(int left) const {
+    const int quarter = tokens_ / 4;
+    return (left > quarter) + (left > 2 * quarter) + (left > 3 * quarter);
   }
 
   __device__ __forceinline__ TokenShare OfFull(int number) const {
     const int owner = __ffs(__ballot_sync(kAllLanes, number < past_)) - 1;
-    int rest = __shfl_sync(kAllLanes, number - first_, owner);
-    int sequence = owner;
-#pragma unroll 1
-    for (; sequence + 32 < num_seqs_; sequence += 32) {
-      const int full = FullShares(Length(sequence));
-      if (rest < full) break;
-      rest -= full;
+    int rest = number - first_;  // in the owner, among the shares of its sequences
+    int sequence = lane_;
+    bool found = false;
+#pragma unroll
+    for (int k = 0; k < kSlots; ++k) {
+      if (32 * k >= num_seqs_) break;
+      found |= rest < full_[k];
+      if (!found) {
+        rest -= full_[k];
+        sequence += 32;
+      }
     }
-    return {sequence, rest * tokens_, tokens_, number};
+    return {__shfl_sync(kAllLanes, sequence, owner), __shfl_sync(kAllLanes, rest, owner) * tokens_,
+            tokens_, number};
   }
 
   // Last shares come by quarters of a full one, longer ones first: there are fewer that begin late
   // and take long.
-  __device__ __forceinline__ int SequenceOfPlace(int place) const {
+  __device__ __forceinline__ TokenShare OfPlace(int place) const {
+    int quarters[kSlots];
+#pragma unroll
+    for (int k = 0; k < kSlots; ++k) {
+      quarters[k] = -1;
+      if (32 * k >= num_seqs_) continue;
+      const int left = lengths_.of[k] - full_[k] * tokens_;
+      if (32 * k + lane_ < num_seqs_) quarters[k] = QuarterOf(left);
+    }
+    int sequence = -1;
+    int begin = 0;
 #pragma unroll 1
     for (int quarter = 3; quarter >= 0; --quarter) {
-#pragma unroll 1
-      for (int first = 0; first < num_seqs_; first += 32) {
-        const unsigned lanes = __ballot_sync(kAllLanes, QuarterOf(first + lane_) == quarter);
-        const int count = __popc(lanes);
-        if (place < count) {
-          // The lane that so many others of these come before.
-          const bool here =
-              (lanes >> lane_ & 1) != 0 && __popc(lanes & ((1u << lane_) - 1)) == place;
-          return first + __ffs(__ballot_sync(kAllLanes, here)) - 1;
+#pragma unroll
+      for (int k = 0; k < kSlots; ++k) {
+        if (32 * k >= num_seqs_) break;
+        const bool is_of_quarter = quarters[k] == quarter;
+        const unsigned lanes = __ballot_sync(kAllLanes, is_of_quarter);
+        // The lane that so many others of these come before.
+        if (is_of_quarter && __popc(lanes & ((1u << lane_) - 1)) == place) {
+          sequence = 32 * k + lane_;
+          begin = full_[k] * tokens_;
         }
-        place -= count;
+        place -= __popc(lanes);
       }
     }
-    return 0;  // not reached
-  }
-
-  // Of a full share, that the last share of `sequence` goes into; -1 past the last sequence.
-  __device__ __forceinline__ int QuarterOf(int sequence) const {
-    if (sequence >= num_seqs_) return -1;
-    const int length = Length(sequence);
-    const int left = length - FullShares(length) * tokens_;
-    return max(0, (left - 1) / (tokens_ / 4));
+    const int owner = __ffs(__ballot_sync(kAllLanes, sequence >= 0)) - 1;
+    sequence = __shfl_sync(kAllLanes, sequence, owner);
+    return {sequence, __shfl_sync(kAllLanes, begin, owner), tokens_, num_shares_ + sequence};
   }
 
   int num_shares_;
-  const int32_t* seq_lens_;
+  LaneLengths lengths_;
   int num_seqs_;
-  int max_seq_len_;
   int lane_;
-  int tokens_;     // of a full share
-  float inverse_;  // of tokens_
-  int first_;      // full shares of the lanes before
-  int past_;       // of these and of this lane
+  int tokens_;        // of a full share
+  int full_[kSlots];  // shares of the lane's sequences
+  int first_;         // full shares of the lanes before
+  int past_;          // of these and of this lane
 };
 
 }  // namespace stablekv

@@ -13,11 +13,14 @@ namespace stablekv::testing {
 namespace {
 
 // Share blockIdx.x, worked out by two warps, and of a sequence its full shares.
-__global__ void ListShares(int num_shares, const int32_t* seq_lens, int num_seqs, int max_seq_len,
-                           TokenShare* shares, int2* full) {
-  const TokenShares all(num_shares, seq_lens, num_seqs, max_seq_len,
-                        static_cast<int>(threadIdx.x % 32));
-  const TokenShare share = all.Of(blockIdx.x);
+__global__ void ListShares(int num_shares, PagedAttentionParams params, TokenShare* shares,
+                           int2* full) {
+  const int lane = static_cast<int>(threadIdx.x % 32);
+  LaneLengths lengths;
+  lengths.Read(params, lane);
+  const int num_seqs = static_cast<int>(params.num_seqs);
+  const TokenShares all(num_shares, lengths, num_seqs, lane);
+  const TokenShare share = all.Of(static_cast<int>(blockIdx.x));
   const int sequence = static_cast<int>(blockIdx.x) % num_seqs;
   const int2 of_sequence = all.FullOf(sequence);
   if (threadIdx.x == 63) shares[blockIdx.x] = share;
@@ -53,8 +56,11 @@ void Run(const Case& c) {
   const DeviceBytes lengths(c.lengths);
   const DeviceBytes shares_bytes(numbers * sizeof(TokenShare));
   const DeviceBytes full_bytes(n * sizeof(int2));
-  ListShares<<<numbers, 64>>>(c.num_shares, lengths.As<int32_t>(), n,
-                              static_cast<int>(c.max_seq_len), shares_bytes.As<TokenShare>(),
+  PagedAttentionParams params = {};
+  params.seq_lens = lengths.As<int32_t>();
+  params.num_seqs = n;
+  params.max_seq_len = c.max_seq_len;
+  ListShares<<<numbers, 64>>>(c.num_shares, params, shares_bytes.As<TokenShare>(),
                               full_bytes.As<int2>());
   Must(cudaDeviceSynchronize(), "ListShares");
   const auto shares = ReadAs<TokenShare>(shares_bytes);

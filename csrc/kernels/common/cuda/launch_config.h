@@ -4,6 +4,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -19,7 +20,9 @@ struct LaunchConfig {
   dim3 grid;
   dim3 block;
   size_t shared_bytes = 0;  // dynamic shared memory of a CTA
-  int cluster_size = 1;     // CTAs; divides grid.x
+  // That other launches of the kernel may have, as far as the device does; 0: no more.
+  size_t most_shared_bytes = 0;
+  int cluster_size = 1;  // CTAs; divides grid.x
   // The kernel may start while earlier ones of the stream run: it waits for their end by itself
   // (griddepcontrol.wait). Ignored for code of architectures before sm_90, which cannot wait.
   bool overlap_earlier = false;
@@ -37,8 +40,13 @@ inline cudaError_t RaiseLimits(const void* kernel, const LaunchConfig& config,
   if (error != cudaSuccess) return error;
   const uint64_t bit = device < 64 ? uint64_t{1} << device : 0;
   if ((limits->load(std::memory_order_relaxed) & bit) != 0) return cudaSuccess;
+  int most = 0;
+  error = cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  if (error != cudaSuccess) return error;
+  const size_t limit =
+      std::max(config.shared_bytes, std::min(config.most_shared_bytes, static_cast<size_t>(most)));
   error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                               static_cast<int>(config.shared_bytes));
+                               static_cast<int>(limit));
   if (error != cudaSuccess) return error;
   if (CodeArch() >= 90) {
     error = cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);

@@ -3,10 +3,13 @@
 #ifndef STABLEKV_CSRC_KERNELS_COMMON_CUDA_OVERLAP_CUH_
 #define STABLEKV_CSRC_KERNELS_COMMON_CUDA_OVERLAP_CUH_
 
+#include <cstdint>
+
 namespace stablekv {
 
 // Returns when the kernels before this one in the stream are done and what they wrote is visible.
-// Nothing of theirs may be read, and nothing they read may be written, before.
+// Before, nothing they read may be written, and what they write may be read as a guess alone, with
+// LoadUncached().
 __device__ __forceinline__ void WaitForEarlierKernels() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
@@ -19,6 +22,16 @@ __device__ __forceinline__ void LetNextKernelStart() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 #endif
+}
+
+// Reads past the first-level cache, which would give a guess from before WaitForEarlierKernels()
+// again after it.
+__device__ __forceinline__ int32_t LoadUncached(const int32_t* source) {
+  int32_t value = 0;
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 700
+  asm volatile("ld.relaxed.gpu.global.s32 %0, [%1];" : "=r"(value) : "l"(source));
+#endif
+  return value;
 }
 
 }  // namespace stablekv

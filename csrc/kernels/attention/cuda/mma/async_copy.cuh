@@ -18,10 +18,10 @@ inline constexpr bool kBulkCopies = false;
 // ---- Bulk copies and their barriers
 // --------------------------------------------------------------
 
-// A barrier that one thread arrives at in each phase.
-__device__ __forceinline__ void InitBarrier(uint64_t* barrier) {
+// A barrier, of 8 bytes in shared memory, that one thread arrives at in each phase.
+__device__ __forceinline__ void InitBarrier(uint32_t barrier) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(SharedAddress(barrier)) : "memory");
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(barrier) : "memory");
 #endif
 }
 
@@ -33,12 +33,10 @@ __device__ __forceinline__ void FenceBulkCopies() {
 }
 
 // The phase ends once `bytes` bytes have come.
-__device__ __forceinline__ void ExpectBytes(uint64_t* barrier, uint32_t bytes) {
+__device__ __forceinline__ void ExpectBytes(uint32_t barrier, uint32_t bytes) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  asm volatile(
-      "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(SharedAddress(barrier)),
-      "r"(bytes)
-      : "memory");
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
+               : "memory");
 #endif
 }
 
@@ -58,18 +56,18 @@ __device__ __forceinline__ uint64_t CachePolicy(bool read_once) {
 
 // Both addresses and `bytes` are multiples of 16.
 __device__ __forceinline__ void BulkCopy(uint32_t target, const void* source, uint32_t bytes,
-                                         uint64_t* barrier, uint64_t policy) {
+                                         uint32_t barrier, uint64_t policy) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile(
       "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint "
       "[%0], [%1], %2, [%3], %4;" ::"r"(target),
-      "l"(source), "r"(bytes), "r"(SharedAddress(barrier)), "l"(policy)
+      "l"(source), "r"(bytes), "r"(barrier), "l"(policy)
       : "memory");
 #endif
 }
 
 // Returns when the phase of parity `phase` has ended.
-__device__ __forceinline__ void WaitForBytes(uint64_t* barrier, uint32_t phase) {
+__device__ __forceinline__ void WaitForBytes(uint32_t barrier, uint32_t phase) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   uint32_t done = 0;
   while (done == 0) {
@@ -78,7 +76,7 @@ __device__ __forceinline__ void WaitForBytes(uint64_t* barrier, uint32_t phase) 
         "mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n"
         "selp.u32 %0, 1, 0, p;\n}"
         : "=r"(done)
-        : "r"(SharedAddress(barrier)), "r"(phase)
+        : "r"(barrier), "r"(phase)
         : "memory");
   }
 #endif

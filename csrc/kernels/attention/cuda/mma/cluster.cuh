@@ -17,45 +17,42 @@ __device__ __forceinline__ void SyncCluster() {
 #endif
 }
 
-// All threads of all CTAs of the cluster meet; says nothing about memory, but what they read is
-// read.
+// Says that this CTA runs, and returns when all CTAs of the cluster do: the shared memory of one
+// that does not must not be written to. Each once, before the first SyncCluster().
+__device__ __forceinline__ void ArriveAtCluster() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory");
+#endif
+}
 __device__ __forceinline__ void WaitForCluster() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  asm volatile("barrier.cluster.arrive.relaxed.aligned;\nbarrier.cluster.wait.aligned;" ::
-                   : "memory");
+  asm volatile("barrier.cluster.wait.aligned;" ::: "memory");
 #endif
 }
 
-// The number that CTA `rank` of the cluster has where this CTA has *local.
-__device__ __forceinline__ float ReadFromRank(const float* local, int rank) {
+// Where CTA `rank` of the cluster has what this CTA has at `local`.
+__device__ __forceinline__ uint32_t AddressInRank(const void* local, int rank) {
+  uint32_t remote = SharedAddress(local);
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  uint32_t remote;
-  float value;
   asm volatile("mapa.shared::cluster.u32 %0, %1, %2;"
                : "=r"(remote)
                : "r"(SharedAddress(local)), "r"(rank));
-  asm volatile("ld.shared::cluster.f32 %0, [%1];" : "=f"(value) : "r"(remote) : "memory");
-  return value;
-#else
-  return *local;
 #endif
+  return remote;
 }
 
-// The same for four neighbouring numbers at a multiple of 16 bytes.
-__device__ __forceinline__ float4 ReadFourFromRank(const float* local, int rank) {
+__device__ __forceinline__ void StoreInRank(uint32_t address, const float4& value) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  uint32_t remote;
-  float4 value;
-  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;"
-               : "=r"(remote)
-               : "r"(SharedAddress(local)), "r"(rank));
-  asm volatile("ld.shared::cluster.v4.f32 {%0, %1, %2, %3}, [%4];"
-               : "=f"(value.x), "=f"(value.y), "=f"(value.z), "=f"(value.w)
-               : "r"(remote)
+  asm volatile("st.shared::cluster.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(address), "f"(value.x),
+               "f"(value.y), "f"(value.z), "f"(value.w)
                : "memory");
-  return value;
-#else
-  return *reinterpret_cast<const float4*>(local);
+#endif
+}
+__device__ __forceinline__ void StoreInRank(uint32_t address, const float2& value) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("st.shared::cluster.v2.f32 [%0], {%1, %2};" ::"r"(address), "f"(value.x),
+               "f"(value.y)
+               : "memory");
 #endif
 }
 

@@ -6,46 +6,81 @@
 
 #include "csrc/kernels/attention/cuda/mma/async_copy.cuh"
 #include "csrc/kernels/attention/cuda/mma/mma_args.h"
+#include "csrc/kernels/common/cuda/overlap.cuh"
 
 namespace stablekv {
 
-// The sequence that `rank` others come before: longer ones, and as long ones with a smaller number.
-// For all threads of a CTA together, before the first tiles are sent for, whose place it uses. At
-// most kMmaMostRanked sequences.
+// Finds the sequence that a number of others come before: longer ones, and as long ones with a
+// smaller number. For all threads of a CTA together, before the first tiles are sent for, whose
+// place it uses. At most kMmaMostRanked sequences.
 template <typename Shape>
-__device__ __forceinline__ int SequenceOfRank(const MmaDecodeArgs& args, int rank,
-                                              typename Shape::Shared& shared) {
-  static_assert(kMmaMostRanked * sizeof(int) <= sizeof(shared.tiles));
-  int* const lengths = reinterpret_cast<int*>(shared.tiles);
-  const int count = static_cast<int>(args.params.num_seqs);
-  const int padded = (count + 3) / 4 * 4;
-  const int thread = static_cast<int>(threadIdx.x);
-  const int first = args.params.seq_lens[0];
-  bool same = true;
-#pragma unroll 1
-  for (int i = thread; i < padded; i += Shape::kThreads) {
-    lengths[i] = i < count ? args.params.seq_lens[i] : INT32_MIN;
-    same &= i >= count || lengths[i] == first;
+class LengthOrder {
+ public:
+  __device__ __forceinline__ LengthOrder(const MmaDecodeArgs& args, int rank,
+                                         typename Shape::Shared& shared)
+      : args_(args), rank_(rank), shared_(shared), lengths_(reinterpret_cast<int*>(shared.tiles)) {
+    static_assert(kMmaMostRanked * sizeof(int) <= sizeof(shared.tiles));
   }
-  FenceBulkCopies();  // what the threads do with the tiles' place comes before the tiles
-  if (__syncthreads_and(same)) return rank;
-#pragma unroll 1
-  for (int i = thread; i < count; i += Shape::kThreads) {
-    const int length = lengths[i];
-    int before = 0;
-    for (int j = 0; j < padded; j += 4) {
-      const int4 other = *reinterpret_cast<const int4*>(&lengths[j]);
-      before += other.x > length || (other.x == length && j < i) ? 1 : 0;
-      before += other.y > length || (other.y == length && j + 1 < i) ? 1 : 0;
-      before += other.z > length || (other.z == length && j + 2 < i) ? 1 : 0;
-      before += other.w > length || (other.w == length && j + 3 < i) ? 1 : 0;
+
+  __device__ __forceinline__ int Find() {
+    const int count = static_cast<int>(args_.params.num_seqs);
+    const int padded = (count + 3) / 4 * 4;
+    const int first = LoadUncached(args_.params.seq_lens);
+    bool equal = true;
+#pragma unroll
+    for (int k = 0; k < kMine; ++k) {
+      const int i = SequenceOf(k);
+      mine_[k] = i < count ? LoadUncached(args_.params.seq_lens + i) : INT32_MIN;
+      equal &= i >= count || mine_[k] == first;
+      if (i < padded) lengths_[i] = mine_[k];
     }
-    if (before == rank) shared.ranked = i;
+    FenceBulkCopies();  // what the threads do with the tiles' place comes before the tiles
+    if (__syncthreads_and(equal)) return rank_;
+#pragma unroll 1
+    for (int i = SequenceOf(0); i < count; i += Shape::kThreads) {
+      const int length = lengths_[i];
+      int before = 0;
+      for (int j = 0; j < padded; j += 4) {
+        const int4 other = *reinterpret_cast<const int4*>(&lengths_[j]);
+        before += other.x > length || (other.x == length && j < i) ? 1 : 0;
+        before += other.y > length || (other.y == length && j + 1 < i) ? 1 : 0;
+        before += other.z > length || (other.z == length && j + 2 < i) ? 1 : 0;
+        before += other.w > length || (other.w == length && j + 3 < i) ? 1 : 0;
+      }
+      if (before == rank_) shared_.ranked = i;
+    }
+    FenceBulkCopies();
+    __syncthreads();
+    return shared_.ranked;
   }
-  FenceBulkCopies();
-  __syncthreads();
-  return shared.ranked;
-}
+
+  // Whether this thread finds other lengths than Find() did.
+  __device__ __forceinline__ bool HasChanged() const {
+    bool changed = false;
+#pragma unroll
+    for (int k = 0; k < kMine; ++k) {
+      const int i = SequenceOf(k);
+      if (i < args_.params.num_seqs) {
+        changed |= LoadUncached(args_.params.seq_lens + i) != mine_[k];
+      }
+    }
+    return changed;
+  }
+
+ private:
+  static constexpr int kMine = kMmaMostRanked / Shape::kThreads;
+  static_assert(kMine * Shape::kThreads == kMmaMostRanked);
+
+  static __device__ __forceinline__ int SequenceOf(int k) {
+    return static_cast<int>(threadIdx.x) + k * Shape::kThreads;
+  }
+
+  const MmaDecodeArgs& args_;
+  int rank_;
+  typename Shape::Shared& shared_;
+  int* lengths_;
+  int mine_[kMine];  // lengths
+};
 
 }  // namespace stablekv
 

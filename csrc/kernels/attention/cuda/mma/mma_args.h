@@ -37,6 +37,13 @@ struct MmaDecodeArgs {
 // wide, or two.
 inline constexpr int kMmaHeads = 8;
 
+// What a CTA may have of a multiprocessor's shared memory, at least, where there are clusters: that
+// of sm_90 and sm_100. sm_120 has clusters too, but 99 KiB.
+inline constexpr int kSharedBytesOfClusters = 227 * 1024;
+
+// CTAs of a cluster, at most.
+inline constexpr int kMostClusterSize = 16;
+
 // Head sizes with kernels for tiles of two products, for groups of more than kMmaHeads heads; not
 // for fp8 in blocks of kPairedBlockTokens.
 constexpr bool HasWideTiles(int64_t head_size) { return head_size == 64 || head_size == 128; }

@@ -21,6 +21,12 @@ bool BlocksAreAligned(const void* cache, int64_t block_stride, int64_t head_stri
          head_stride * bytes % 16 == 0;
 }
 
+// Whether every row of queries begins at a multiple of 8 bytes.
+bool QueriesAreAligned(const PagedAttentionParams& params) {
+  return reinterpret_cast<uintptr_t>(params.query) % 8 == 0 && params.query_seq_stride % 4 == 0 &&
+         params.query_head_stride % 4 == 0;
+}
+
 bool InPairs(const PagedAttentionParams& params) {
   return params.cache != CacheType::kAuto && params.block_size == kPairedBlockTokens;
 }
@@ -108,6 +114,10 @@ Status MmaDevice::OfCurrent(MmaDevice* device) {
   if (error == cudaSuccess) {
     error = cudaDeviceGetAttribute(&device->processors, cudaDevAttrMultiProcessorCount, id);
   }
+  if (error == cudaSuccess) {
+    error =
+        cudaDeviceGetAttribute(&device->shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, id);
+  }
   device->bandwidth = error == cudaSuccess ? BandwidthOf(id) : 0;
   device->code_arch = CodeArch();
   if (error == cudaSuccess) return Status();
@@ -122,6 +132,7 @@ bool MmaCovers(const PagedAttentionParams& params, const MmaDevice& device) {
                             CeilDivide(params.max_seq_len + 1, kPartitionSize) * 16;
   return device.code_arch >= 80 && params.element != ElementType::kFloat32 &&
          !params.block_sparse.active() && params.head_size * bytes % 16 == 0 &&
+         QueriesAreAligned(params) &&
          BlocksAreAligned(params.key_cache, params.key_cache_block_stride,
                           params.key_cache_head_stride, bytes) &&
          BlocksAreAligned(params.value_cache, params.value_cache_block_stride,
@@ -142,7 +153,7 @@ SplitPlan MmaPlanFor(const PagedAttentionParams& params, bool has_scratch,
   work.cta_tokens = CtaTokensOf(params);
   work.num_processors = device.processors;
   work.bandwidth = device.bandwidth;
-  work.has_clusters = device.code_arch >= 90;
+  work.has_clusters = device.code_arch >= 90 && device.shared_bytes >= kSharedBytesOfClusters;
   return PlanSplits(work);
 }
 

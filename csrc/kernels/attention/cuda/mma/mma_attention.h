@@ -12,12 +12,14 @@ struct MmaDevice {
   int processors;     // multiprocessors
   int64_t bandwidth;  // of its memory by its data sheet, bytes a microsecond; 0 if it is not known
   int code_arch;      // CodeArch() on it
+  int shared_bytes;   // that a CTA may have
 
   static Status OfCurrent(MmaDevice* device);
 };
 
 // Whether the tensor-core kernel takes `params`. Of the listed head and block sizes it takes 16-bit
-// queries, caches whose blocks are aligned to 16 bytes, and attention to all tokens.
+// queries whose rows are aligned to 8 bytes, caches whose blocks are to 16, and attention to all
+// tokens.
 bool MmaCovers(const PagedAttentionParams& params, const MmaDevice& device);
 
 SplitPlan MmaPlanFor(const PagedAttentionParams& params, bool has_scratch, const MmaDevice& device);

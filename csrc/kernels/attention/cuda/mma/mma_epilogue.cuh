@@ -47,21 +47,30 @@ __device__ __forceinline__ void PublishWarp(const MmaSoftmax<Shape>& softmax,
 struct Merged {
   float max = -INFINITY;
   float sum = 0.0f;
-  float out[4] = {};
-
-  __device__ __forceinline__ void Add(float part_max, float part_sum, const float4& part) {
-    const float new_max = fmaxf(max, part_max);
-    const float base = new_max == -INFINITY ? 0.0f : new_max;
-    const float factor = Exp2(max - base);
-    const float part_factor = Exp2(part_max - base);
-    max = new_max;
-    sum = sum * factor + part_sum * part_factor;
-    out[0] = out[0] * factor + part.x * part_factor;
-    out[1] = out[1] * factor + part.y * part_factor;
-    out[2] = out[2] * factor + part.z * part_factor;
-    out[3] = out[3] * factor + part.w * part_factor;
-  }
+  float4 out = {};
 };
+
+// Merges `count` parts, one after the other, kAtOnce of which are fetched together.
+template <int kAtOnce, typename WeightOf, typename OutOf>
+__device__ __forceinline__ Merged MergeParts(int count, const WeightOf& weight_of,
+                                             const OutOf& out_of) {
+  Merged merged;
+#pragma unroll kAtOnce
+  for (int i = 0; i < count; ++i) merged.max = fmaxf(merged.max, weight_of(i).x);
+  const float base = merged.max == -INFINITY ? 0.0f : merged.max;
+#pragma unroll kAtOnce
+  for (int i = 0; i < count; ++i) {
+    const float2 weight = weight_of(i);
+    const float4 part = out_of(i);
+    const float factor = Exp2(weight.x - base);
+    merged.sum += weight.y * factor;
+    merged.out.x += part.x * factor;
+    merged.out.y += part.y * factor;
+    merged.out.z += part.z * factor;
+    merged.out.w += part.w * factor;
+  }
+  return merged;
+}
 
 // Stores four neighbouring elements, at once if their place is aligned.
 __device__ __forceinline__ void StoreFour(ElementType type, void* array, int64_t index,
@@ -100,9 +109,9 @@ __device__ __forceinline__ void WriteElements(const MmaDecodeArgs& args, const M
   const PagedAttentionParams& params = args.params;
   const int64_t head = item.first_head + h;
   const float factor = merged.sum == 0.0f ? 0.0f : value_scale / merged.sum;
-  float values[4];
+  float values[4] = {merged.out.x, merged.out.y, merged.out.z, merged.out.w};
 #pragma unroll
-  for (int i = 0; i < 4; ++i) values[i] = merged.sum == 0.0f ? 0.0f : merged.out[i] * factor;
+  for (float& value : values) value = merged.sum == 0.0f ? 0.0f : value * factor;
   const int64_t row = whole ? 0 : item.Row(args, head);
   const int64_t first = whole
                             ? item.sequence * params.out_seq_stride + head * params.out_head_stride
@@ -117,19 +126,17 @@ __device__ __forceinline__ void WriteElements(const MmaDecodeArgs& args, const M
   }
 }
 
-// Merges what PublishWarp left of warps of this CTA.
-template <typename Shape, int kMostWarps>
+// Merges what PublishWarp left of `num_warps` warps of this CTA.
+template <typename Shape, int kAtOnce>
 __device__ __forceinline__ Merged MergeWarps(typename Shape::Shared& shared, int ring_tiles,
                                              int first_warp, int num_warps, int h, int element) {
-  Merged merged;
-#pragma unroll
-  for (int i = 0; i < kMostWarps; ++i) {
-    if (i >= num_warps) break;
-    const int w = first_warp + i;
-    merged.Add(shared.max[w][h], shared.sum[w][h],
-               *reinterpret_cast<const float4*>(&shared.Sums(w, ring_tiles)[h][element]));
-  }
-  return merged;
+  return MergeParts<kAtOnce>(
+      num_warps,
+      [&](int i) { return float2{shared.max[first_warp + i][h], shared.sum[first_warp + i][h]}; },
+      [&](int i) {
+        return *reinterpret_cast<const float4*>(
+            &shared.Sums(first_warp + i, ring_tiles)[h][element]);
+      });
 }
 
 // Writes the result of an item of which a CTA takes several, after a barrier of the CTA. For the
@@ -138,7 +145,7 @@ template <typename Shape>
 __device__ __forceinline__ void WriteSmallItem(const MmaDecodeArgs& args, const MmaItem& item,
                                                const ItemTokens& tokens, const WarpPlace& place,
                                                float value_scale, typename Shape::Shared& shared) {
-  constexpr int kQuads = Shape::kHeadSize / 4;
+  constexpr int kQuads = Shape::kQuads;
   const int count = item.num_heads * kQuads;
   const int ring_tiles = Shape::RingTiles(args.plan);
   const int threads = 32 << place.log_warps;
@@ -146,23 +153,27 @@ __device__ __forceinline__ void WriteSmallItem(const MmaDecodeArgs& args, const 
   for (int i = static_cast<int>(threadIdx.x) - 32 * place.first_warp; i < count; i += threads) {
     const int h = i / kQuads;
     const int element = i % kQuads * 4;
-    const Merged merged = MergeWarps<Shape, Shape::kWarps / 2>(shared, ring_tiles, place.first_warp,
-                                                               1 << place.log_warps, h, element);
+    const Merged merged = MergeWarps<Shape, 1>(shared, ring_tiles, place.first_warp,
+                                               1 << place.log_warps, h, element);
     WriteElements<Shape>(args, item, tokens.whole, h, element, merged, value_scale);
   }
 }
 
 // Merges what PublishWarp left in the CTAs of the cluster and writes the result, after a barrier of
-// the CTA.
+// the CTA. In a cluster of several, each merges its warps, and of all quads an equal part of what
+// these leave.
 template <typename Shape>
 __device__ __forceinline__ void WriteItem(const MmaDecodeArgs& args, const MmaItem& item,
                                           const ItemTokens& tokens, int rank, float value_scale,
                                           typename Shape::Shared& shared) {
   const int cluster_size = args.plan.cluster_size;
-  constexpr int kQuads = Shape::kHeadSize / 4;
+  constexpr int kQuads = Shape::kQuads;
   const int count = item.num_heads * kQuads;
   const int ring_tiles = Shape::RingTiles(args.plan);
-  // Each CTA merges its warps, in a cluster of several in the place of the first warp's sums.
+  const int of_rank = (count + cluster_size - 1) >> args.log_cluster_size;
+  auto& handed = Shape::HandedBehind(shared);
+  if (cluster_size > 1) WaitForCluster();
+#pragma unroll 1
   for (int i = threadIdx.x; i < count; i += Shape::kThreads) {
     const int h = i / kQuads;
     const int element = i % kQuads * 4;
@@ -172,28 +183,22 @@ __device__ __forceinline__ void WriteItem(const MmaDecodeArgs& args, const MmaIt
       WriteElements<Shape>(args, item, tokens.whole, h, element, merged, value_scale);
       continue;
     }
-    *reinterpret_cast<float4*>(&shared.Sums(0, ring_tiles)[h][element]) = {
-        merged.out[0], merged.out[1], merged.out[2], merged.out[3]};
-    if (element == 0) {
-      shared.cta_max[h] = merged.max;
-      shared.cta_sum[h] = merged.sum;
-    }
+    const int target = i / of_rank;
+    const int place = rank * of_rank + i - target * of_rank;
+    StoreInRank(AddressInRank(&handed.out[place], target), merged.out);
+    StoreInRank(AddressInRank(&handed.weight[place], target), float2{merged.max, merged.sum});
   }
   if (cluster_size == 1) return;
   SyncCluster();
-  for (int i = rank * Shape::kThreads + threadIdx.x; i < count;
-       i += cluster_size * Shape::kThreads) {
-    const int h = i / kQuads;
-    const int element = i % kQuads * 4;
-    Merged merged;
-#pragma unroll 4
-    for (int r = 0; r < cluster_size; ++r) {
-      merged.Add(ReadFromRank(&shared.cta_max[h], r), ReadFromRank(&shared.cta_sum[h], r),
-                 ReadFourFromRank(&shared.Sums(0, ring_tiles)[h][element], r));
-    }
+  const int first = rank * of_rank;
+  for (int i = threadIdx.x; i < min(of_rank, count - first); i += Shape::kThreads) {
+    const int h = (first + i) / kQuads;
+    const int element = (first + i) % kQuads * 4;
+    const Merged merged = MergeParts<2>(
+        cluster_size, [&](int r) { return handed.weight[r * of_rank + i]; },
+        [&](int r) { return handed.out[r * of_rank + i]; });
     WriteElements<Shape>(args, item, tokens.whole, h, element, merged, value_scale);
   }
-  WaitForCluster();  // nobody leaves while others read its shared memory
 }
 
 }  // namespace stablekv

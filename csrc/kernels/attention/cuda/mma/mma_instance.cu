@@ -13,6 +13,9 @@
 namespace stablekv {
 namespace {
 
+// Shared memory that no two CTAs can have where there are kSharedBytesOfClusters.
+constexpr size_t kMoreThanHalf = 116 * 1024;
+
 template <typename Format, int kHeadSize, bool kPairs, int kProducts>
 Status Launch(const MmaDecodeArgs& args, CudaStream stream) {
   constexpr bool kWholeChunks = kHeadSize * sizeof(typename Format::Bits) % 16 == 0;
@@ -23,7 +26,12 @@ Status Launch(const MmaDecodeArgs& args, CudaStream stream) {
     const int64_t clusters = ((args.num_items - 1) >> args.plan.log_items_per_cta) + 1;
     config.grid = dim3(static_cast<unsigned>(clusters * args.plan.cluster_size));
     config.block = dim3(Shape::kThreads);
-    config.shared_bytes = sizeof(typename Shape::Shared);
+    constexpr size_t kOfCluster = sizeof(typename Shape::Shared) + sizeof(typename Shape::Handed);
+    static_assert(kOfCluster <= kMoreThanHalf);
+    config.shared_bytes = args.plan.alone              ? kMoreThanHalf
+                          : args.plan.cluster_size > 1 ? kOfCluster
+                                                       : sizeof(typename Shape::Shared);
+    config.most_shared_bytes = kMoreThanHalf;
     config.cluster_size = args.plan.cluster_size;
     config.overlap_earlier = true;
     return LaunchKernel<MmaDecodeArgs>("paged_attention_mma", MmaDecodeKernel<Shape>, config,

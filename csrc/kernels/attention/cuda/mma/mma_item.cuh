@@ -40,23 +40,24 @@ struct WarpPlace {
 };
 
 // Not inlined: a kernel without shares need not fetch past this code.
-static __device__ __noinline__ TokenShare ShareOf(int num_shares, const int32_t* seq_lens,
-                                                  int num_seqs, int max_seq_len, unsigned number,
-                                                  int lane) {
-  return TokenShares(num_shares, seq_lens, num_seqs, max_seq_len, lane).Of(number);
+static __device__ __noinline__ TokenShare ShareOf(int num_shares, LaneLengths lengths, int num_seqs,
+                                                  int number, int lane) {
+  return TokenShares(num_shares, lengths, num_seqs, lane).Of(number);
 }
 
-// A work item, as far as it does not depend on the length of the sequence.
+// A work item, as far as it does not depend on the length of the sequence: a share is some place
+// until SetShare().
 struct MmaItem {
-  int sequence;  // -1: there is no such share
+  int sequence;
   int kv_head;
   int first_head;   // query head
   int num_heads;    // of the tile
   int begin;        // token
   int most_tokens;  // from there on
-  int row;          // of the scratch: the split, or that of the share
+  int row;          // of the scratch: the split, or that of the share; -1: there is no such share
+  int share;        // its number
 
-  __device__ __forceinline__ MmaItem(const MmaDecodeArgs& args, unsigned index, int lane) {
+  __device__ __forceinline__ MmaItem(const MmaDecodeArgs& args, unsigned index) {
     const unsigned group = args.tiles.Quotient(index);
     const unsigned part = args.kv_heads.Quotient(group);
     const int first_in_group =
@@ -64,6 +65,7 @@ struct MmaItem {
     kv_head = static_cast<int>(args.kv_heads.Remainder(group, part));
     first_head = kv_head * args.group_size + first_in_group;
     num_heads = min(args.heads_per_tile, args.group_size - first_in_group);
+    share = static_cast<int>(part);
     if (args.plan.num_shares == 0) {
       // All first splits, then all second ones: those that there may be nothing for come last.
       const unsigned split = args.seqs.Quotient(part);
@@ -71,14 +73,21 @@ struct MmaItem {
       row = static_cast<int>(split);
       SetSplit(args.split_tokens);
     } else {
-      const TokenShare share = ShareOf(args.plan.num_shares, args.params.seq_lens,
-                                       static_cast<int>(args.params.num_seqs),
-                                       static_cast<int>(args.params.max_seq_len), part, lane);
-      sequence = share.sequence;
-      begin = share.begin;
-      most_tokens = share.tokens;
-      row = share.row;
+      sequence = 0;
+      row = -1;
+      begin = 0;
+      most_tokens = 0;
     }
+  }
+
+  __device__ __forceinline__ void SetShare(const MmaDecodeArgs& args, const LaneLengths& lengths,
+                                           int lane) {
+    const TokenShare place =
+        ShareOf(args.plan.num_shares, lengths, static_cast<int>(args.params.num_seqs), share, lane);
+    sequence = max(place.sequence, 0);
+    row = place.sequence < 0 ? -1 : place.row;
+    begin = place.begin;
+    most_tokens = place.tokens;
   }
 
   // Moves a split, whose place was that in a sequence as long as the call says, to where it is in
@@ -114,6 +123,7 @@ struct ItemTokens {
   int end;
   bool whole;  // all tokens of the sequence: needs no scratch
 
+  ItemTokens() = default;
   __device__ __forceinline__ ItemTokens(const MmaDecodeArgs& args, const MmaItem& item,
                                         int seq_len) {
     length = static_cast<int>(AttendedLength<int64_t>(seq_len, args.params.max_seq_len));
@@ -127,8 +137,9 @@ struct ItemTokens {
 // length, whose load need not be waited for.
 struct WarpSteps {
   int first;   // of the sequence
-  int stride;  // warps that share the item
+  int stride;  // warps that share the item: 1 << log_stride
   int count;
+  int log_stride;
 
   template <typename Shape>
   static __device__ __forceinline__ WarpSteps Of(const MmaDecodeArgs& args, const MmaItem& item,
@@ -136,7 +147,8 @@ struct WarpSteps {
     static_assert(kSplitUnit % Shape::kStepTokens == 0 && kShareUnit % Shape::kStepTokens == 0);
     WarpSteps steps;
     steps.first = KeepInRegister((item.begin >> Shape::kLogStepTokens) + place.part);
-    steps.stride = KeepInRegister(args.plan.cluster_size << place.log_warps);
+    steps.log_stride = args.log_cluster_size + place.log_warps;
+    steps.stride = KeepInRegister(1 << steps.log_stride);
     steps.count = 0;
     return steps;
   }
@@ -144,7 +156,8 @@ struct WarpSteps {
   __device__ __forceinline__ void SetCount(const ItemTokens& tokens) {
     const int past = static_cast<int>(
         (static_cast<unsigned>(tokens.end) + Shape::kStepTokens - 1) >> Shape::kLogStepTokens);
-    count = past <= first || tokens.begin == tokens.end ? 0 : (past - first - 1) / stride + 1;
+    const bool none = past <= first || tokens.begin == tokens.end;
+    count = none ? 0 : ((past - first - 1) >> log_stride) + 1;
   }
 };
 

@@ -57,51 +57,90 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResidentCtas)
   auto& shared = *reinterpret_cast<typename Shape::Shared*>(memory);
   const int warp = threadIdx.x / 32;
   const int lane = threadIdx.x % 32;
+  if (args.plan.cluster_size > 1) ArriveAtCluster();
   TileLoader<Shape>::InitRing(warp, lane, shared);
-  WaitForEarlierKernels();
-  LetNextKernelStart();
-
   const WarpPlace place = WarpPlace::Of<Shape>(args, warp);
   const bool idle = place.item >= args.num_items;  // in the last CTA
-  MmaItem item(args, KeepInRegister(idle ? args.num_items - 1 : place.item), lane);
-  if (item.sequence < 0) return;
+  MmaItem item(args, KeepInRegister(idle ? args.num_items - 1 : place.item));
   item.kv_head = KeepInRegister(item.kv_head);
   WarpSteps steps = WarpSteps::Of<Shape>(args, item, place);
   TileLoader<Shape> loader(args, item, warp, lane, shared);
+  LengthOrder<Shape> order(args, item.sequence, shared);
+  const bool has_order = args.plan.longest_first;
+  const bool has_shares = args.plan.num_shares != 0;
+  LaneLengths lengths;
+  ItemTokens tokens;
   MmaQuery<Shape> query;
-  int seq_len;
   float key_scale = 1.0f;
   float value_scale = 1.0f;
-  // Everything that is fetched first is fetched at once; a second time if the order of the lengths
-  // gives another sequence, or the length another place in it.
-  bool in_order = !args.plan.longest_first;
+  // CTAs that are there while earlier kernels end find their item by lengths and block tables that
+  // may not be written yet, and send for its tiles as soon as these are done. Then they see whether
+  // they were right.
+  bool guess = kBulkCopies && blockIdx.x < args.plan.ctas_at_once;
+  if (!guess) {
+    WaitForEarlierKernels();
+    LetNextKernelStart();
+  }
 #pragma unroll 1
   while (true) {
-    loader.Prefetch(steps, item.sequence);
-    seq_len = args.params.seq_lens[item.sequence];
+    // All is fetched at once, and a second time if lengths say that the item is elsewhere.
+    int seq_len;
+    bool in_place = !has_order && !has_shares;
+    bool again;
+#pragma unroll 1
+    do {
+      loader.Prefetch(steps, item.sequence);
+      seq_len = LoadUncached(args.params.seq_lens + item.sequence);
+      again = false;
+      if (!in_place) {
+        in_place = true;
+        if (has_shares) {
+          lengths.Read(args.params, lane);
+          item.SetShare(args, lengths, lane);
+          again = true;
+        } else {
+          const int sequence = order.Find();
+          again = sequence != item.sequence;
+          item.sequence = sequence;
+        }
+      }
+      if (!again && !has_shares) again = item.MoveSplit(args, seq_len);
+      if (again) steps = WarpSteps::Of<Shape>(args, item, place);
+    } while (__builtin_expect(again, false));
+
+    tokens = ItemTokens(args, item, seq_len);
+    if (!idle) steps.SetCount<Shape>(tokens);
+    if (guess) {
+      WaitForEarlierKernels();
+      LetNextKernelStart();
+    }
+    loader.Start(steps, tokens.end);
+    int true_length = seq_len;
+    LaneLengths true_lengths = lengths;
+    if (guess) {
+      loader.FetchAgain();
+      true_length = LoadUncached(args.params.seq_lens + item.sequence);
+      if (has_shares) true_lengths.Read(args.params, lane);
+    }
     query.Fetch(args.params, item, lane);
     if (Shape::kScaled) {
       key_scale = *args.params.k_scale;
       value_scale = *args.params.v_scale;
     }
-    bool again = false;
-    if (!in_order) {
-      in_order = true;
-      const int sequence = SequenceOfRank<Shape>(args, item.sequence, shared);
-      again = sequence != item.sequence;
-      item.sequence = sequence;
-    }
-    if (!again && item.MoveSplit(args, seq_len)) {
-      again = true;
-      steps = WarpSteps::Of<Shape>(args, item, place);
-    }
-    if (__builtin_expect(!again, true)) break;
-  }
+    loader.FillRing();
+    if (!guess) break;
 
-  const ItemTokens tokens(args, item, seq_len);
-  if (item.begin != 0 && tokens.begin >= tokens.length) return;
-  if (!idle) steps.SetCount<Shape>(tokens);
-  loader.Start(steps, tokens.end);
+    bool is_wrong = loader.HasChanged() || true_length != seq_len;
+    if (has_shares) is_wrong |= true_lengths != lengths;
+    is_wrong = has_order ? __syncthreads_or(is_wrong || order.HasChanged())
+                         : __any_sync(kFullWarp, is_wrong);
+    if (__builtin_expect(!is_wrong, true)) break;
+    guess = false;
+    loader.Drain();
+    if (has_order) __syncthreads();  // it uses the place of all tiles
+  }
+  if (item.row < 0 || (item.begin != 0 && tokens.begin >= tokens.length)) return;
+
   MmaSoftmax<Shape> softmax;
   MmaSums<Shape> sums;
   sums.Clear();

@@ -15,6 +15,15 @@ __device__ __forceinline__ uint32_t SharedAddress(const void* pointer) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
 }
 
+__device__ __forceinline__ void StoreShared(uint32_t address, uint64_t value) {
+  asm volatile("st.shared.u64 [%0], %1;" ::"r"(address), "l"(value) : "memory");
+}
+__device__ __forceinline__ uint64_t LoadShared(uint32_t address) {
+  uint64_t value;
+  asm volatile("ld.shared.u64 %0, [%1];" : "=l"(value) : "r"(address) : "memory");
+  return value;
+}
+
 // Four 8 x 8 matrices of 2-byte elements. Lane i names row i % 8 of matrix i / 8, 16 aligned bytes.
 // In words[m], lane i holds elements 2 * (i % 4) and the next of row i / 4 of matrix m.
 __device__ __forceinline__ void LoadMatrices(uint32_t row_address, uint32_t (&words)[4]) {

@@ -33,10 +33,20 @@ struct MmaQuery {
                                  (item.first_head + head) * params.query_head_stride;
 #pragma unroll
       for (int j = 0; j < Shape::kHeadSteps; ++j) {
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          const int element = 16 * j + Shape::Traits::ElementOfK(t, i);
-          bits[p][j][i] = present && element < Shape::kHeadSize ? source[element] : uint16_t{0};
+        uint32_t* const word = words[p][j];
+        word[0] = word[1] = 0;
+        const int first = 16 * j + Shape::Traits::ElementOfK(t, 0);
+        const int second = 16 * j + Shape::Traits::ElementOfK(t, 2);
+        if (!present || first >= Shape::kHeadSize) continue;
+        if constexpr (Shape::kScaled) {  // neighbours: second == first + 2
+          const uint2 both = *reinterpret_cast<const uint2*>(source + first);
+          word[0] = both.x;
+          word[1] = both.y;
+        } else {
+          word[0] = *reinterpret_cast<const uint32_t*>(source + first);
+          if (second < Shape::kHeadSize) {
+            word[1] = *reinterpret_cast<const uint32_t*>(source + second);
+          }
         }
       }
     }
@@ -47,16 +57,12 @@ struct MmaQuery {
 #pragma unroll
     for (int p = 0; p < Shape::kProducts; ++p) {
       unscale[p] = 1.0f;
-      if constexpr (!Shape::kScaled) {
-#pragma unroll
-        for (int j = 0; j < Shape::kHeadSteps; ++j) {
-          words[p][j][0] = bits[p][j][0] | static_cast<uint32_t>(bits[p][j][1]) << 16;
-          words[p][j][1] = bits[p][j][2] | static_cast<uint32_t>(bits[p][j][3]) << 16;
+      if constexpr (Shape::kScaled) {
+        if (element == ElementType::kBFloat16) {
+          Narrow<BFloat16Format>(p);
+        } else {
+          Narrow<Float16Format>(p);
         }
-      } else if (element == ElementType::kBFloat16) {
-        Narrow<BFloat16Format>(p);
-      } else {
-        Narrow<Float16Format>(p);
       }
     }
   }
@@ -68,7 +74,10 @@ struct MmaQuery {
 #pragma unroll
     for (int j = 0; j < Shape::kHeadSteps; ++j) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) max = fmaxf(max, fabsf(Decode<ElementFormat>(bits[p][j][i])));
+      for (int w = 0; w < 2; ++w) {
+        max = fmaxf(max, fabsf(First<ElementFormat>(words[p][j][w])));
+        max = fmaxf(max, fabsf(Second<ElementFormat>(words[p][j][w])));
+      }
     }
     max = fmaxf(max, __shfl_xor_sync(kFullWarp, max, 1));
     max = fmaxf(max, __shfl_xor_sync(kFullWarp, max, 2));
@@ -80,13 +89,20 @@ struct MmaQuery {
     for (int j = 0; j < Shape::kHeadSteps; ++j) {
 #pragma unroll
       for (int w = 0; w < 2; ++w) {
-        words[p][j][w] = Mma<__half>::Pack(Decode<ElementFormat>(bits[p][j][2 * w]) * scale,
-                                           Decode<ElementFormat>(bits[p][j][2 * w + 1]) * scale);
+        words[p][j][w] = Mma<__half>::Pack(First<ElementFormat>(words[p][j][w]) * scale,
+                                           Second<ElementFormat>(words[p][j][w]) * scale);
       }
     }
   }
 
-  uint16_t bits[Shape::kProducts][Shape::kHeadSteps][4];
+  template <typename ElementFormat>
+  static __device__ __forceinline__ float First(uint32_t word) {
+    return Decode<ElementFormat>(static_cast<uint16_t>(word));
+  }
+  template <typename ElementFormat>
+  static __device__ __forceinline__ float Second(uint32_t word) {
+    return Decode<ElementFormat>(static_cast<uint16_t>(word >> 16));
+  }
 };
 
 }  // namespace stablekv

@@ -57,14 +57,17 @@ struct MmaShape {
   static constexpr int kSumPitch = kHeadSize + 4;
   static_assert(kHeads * kSumPitch * 4 <= kShortTiles * kTileBytes);
 
+  // Beside a tile's place in a ring.
+  struct Slot {
+    uint64_t arrived;   // barrier: the tile's bytes are there
+    uint64_t attended;  // of a tile of keys: a bit for each of its tokens
+  };
+
   struct Shared {
-    uint64_t arrived[kWarps][kTiles];   // barriers: the tile's bytes are there
-    uint64_t attended[kWarps][kTiles];  // of a tile of keys: a bit for each of its tokens
+    Slot slots[kWarps][kTiles];
     float max[kWarps][kHeads];
     float sum[kWarps][kHeads];
-    float cta_max[kHeads];
-    float cta_sum[kHeads];
-    int ranked;  // SequenceOfRank
+    int ranked;  // LengthOrder
     // The warps' rings, one after the other.
     alignas(128) uint8_t tiles[kWarps * kTiles * kTileBytes];
 
@@ -72,6 +75,23 @@ struct MmaShape {
       return reinterpret_cast<float (*)[kSumPitch]>(tiles + warp * ring_tiles * kTileBytes);
     }
   };
+
+  static_assert(sizeof(Shared) <= 99 * 1024, "chips with 100 KiB a multiprocessor have no more");
+
+  // Four neighbouring elements of the sums of a head.
+  static constexpr int kQuads = kHeadSize / 4;
+
+  // Behind Shared in a cluster of several CTAs: what they hand to this one, for the quads that it
+  // merges.
+  struct Handed {
+    static constexpr int kMost = kHeads * kQuads + kMostClusterSize;
+    float4 out[kMost];
+    float2 weight[kMost];  // largest logit and sum
+  };
+  static __device__ __forceinline__ Handed& HandedBehind(Shared& shared) {
+    static_assert(sizeof(Shared) % alignof(float4) == 0);
+    return *reinterpret_cast<Handed*>(&shared + 1);
+  }
 
   static __device__ __forceinline__ int RingTiles(const SplitPlan& plan) {
     return kBulkCopies && plan.short_rings ? kShortTiles : kTiles;

@@ -19,8 +19,9 @@ constexpr int64_t kBytesOfALongItem = 3 << 20;
 // Of all keys and values: less is read in the time that shares take to be worked out.
 constexpr int64_t kBytesWorthShares = 48 << 20;
 
-// Multiprocessors for each item: with more, its own splits keep them as busy as shares.
-constexpr int64_t kProcessorsOfShares = 16;
+// Multiprocessors for each item: with more, its own splits keep them as busy as shares, and are
+// better where lengths are even.
+constexpr int64_t kProcessorsOfShares = 11;
 
 // Of keys and values for a CTA that takes several items: with more, a few CTAs would end alone.
 constexpr int64_t kBytesOfShortItems = 1 << 20;
@@ -138,9 +139,8 @@ int LogItemsPerCta(const SplitWork& work) {
   return 0;
 }
 
-}  // namespace
-
-SplitPlan PlanSplits(const SplitWork& work) {
+// A plan without what only depends on it.
+SplitPlan CutOrShare(const SplitWork& work) {
   SplitPlan plan = {};
   plan.cluster_size = 1;
   plan.num_splits = 1;
@@ -154,19 +154,26 @@ SplitPlan PlanSplits(const SplitWork& work) {
       plan.log_items_per_cta = LogItemsPerCta(work);
     }
   }
-  if (plan.num_shares > 0 || plan.log_items_per_cta > 0) {
-    plan.short_rings = work.has_clusters;
-    return plan;
-  }
+  return plan;
+}
+
+}  // namespace
+
+SplitPlan PlanSplits(const SplitWork& work) {
+  SplitPlan plan = CutOrShare(work);
+  const bool cut = plan.num_shares == 0 && plan.log_items_per_cta == 0;
   const int64_t parts = plan.cluster_size * plan.num_splits;
   const int64_t ctas = work.items * parts;
   // As long as all CTAs run at once, their order does not matter. Two fit on a multiprocessor.
-  plan.longest_first = CanBeOrdered(work) && ctas > 2 * work.num_processors &&
+  plan.longest_first = cut && CanBeOrdered(work) && ctas > 2 * work.num_processors &&
                        ItemBytes(work) / parts >= kBytesWorthAnOrder;
   // What is on its way beyond need makes some multiprocessors wait longer than others. CTAs of
   // large clusters that leave multiprocessors idle have need of it.
   plan.short_rings =
       work.has_clusters && (plan.cluster_size <= 2 || 2 * ctas > work.num_processors);
+  plan.alone = work.has_clusters && plan.num_splits > 1 && plan.cluster_size <= 2 &&
+               ctas <= work.num_processors;
+  plan.ctas_at_once = static_cast<unsigned>((plan.alone ? 1 : 2) * work.num_processors);
   return plan;
 }
 

@@ -19,6 +19,10 @@ struct SplitPlan {
   // If not 0, the device cuts the sequences into about as many shares (token_shares.cuh) instead of
   // splits.
   int num_shares;
+  // A CTA has a multiprocessor to itself. Without, those of the next call would come while these
+  // end and are reduced, two to the first multiprocessors that have room.
+  bool alone;
+  unsigned ctas_at_once;  // so many run at first
 };
 
 // What a plan is made for.
@@ -33,7 +37,7 @@ struct SplitWork {
   int64_t cta_tokens;       // that give each of these warps a step
   int num_processors;       // multiprocessors of the device
   int64_t bandwidth;        // of its memory, bytes a microsecond; 0: not known
-  bool has_clusters;        // the code is for sm_90 or later
+  bool has_clusters;        // sm_90 or later, with kSharedBytesOfClusters
 };
 
 SplitPlan PlanSplits(const SplitWork& work);

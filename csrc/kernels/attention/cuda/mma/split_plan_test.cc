@@ -72,6 +72,9 @@ void TestValid() {
                 plan.num_splits == 1 || SplitsOf(plan, work).CountOf(tokens) == plan.num_splits,
                 what("no split of the longest is empty"));
             CHECK_THAT(!plan.longest_first || seqs <= kMmaMostRanked, what("too many to rank"));
+            CHECK_THAT(!plan.alone || (has_clusters && c <= 2 && plan.num_shares == 0 &&
+                                       work.items * c * plan.num_splits <= kProcessors),
+                       what("one to a multiprocessor"));
           }
         }
       }
@@ -141,9 +144,9 @@ void TestShares() {
   };
   CHECK_THAT(shares(64, 1, 16384) == 264, "one CTA for each that runs");
   CHECK_THAT(shares(16, 8, 16384) == 33, "the same for each kv head");
-  CHECK_THAT(shares(8, 1, 16384) == 248, "no more than rows");
-  CHECK_THAT(shares(8, 1, 8192) == 0, "too little to read");
-  CHECK_THAT(shares(7, 1, 131072) == 0, "splits of each sequence are as even");
+  CHECK_THAT(shares(12, 1, 8192) == 180, "no more than rows");
+  CHECK_THAT(shares(12, 1, 7168) == 0, "too little to read");
+  CHECK_THAT(shares(11, 1, 131072) == 0, "splits of each sequence are as even");
   CHECK_THAT(shares(64, 1, 131072) == 264, "as a graph for all lengths calls it");
   CHECK_THAT(shares(16, 8, 4096) == 0, "not long enough");
   CHECK_THAT(shares(1, 8, 131072) == 0, "one sequence");
@@ -178,6 +181,23 @@ void TestSlowerMemory() {
   }
 }
 
+// What CTAs of the next kernel find while these run.
+void TestRoom() {
+  const auto plan = [](int64_t seqs, int64_t heads, int64_t tokens) {
+    return PlanSplits(Work(seqs, heads, tokens, true));
+  };
+  CHECK_THAT(plan(1, 8, 16384).alone, "one to a multiprocessor, and a reduction behind");
+  CHECK_THAT(!plan(16, 8, 4096).alone && !plan(64, 1, 4096).alone, "no reduction");
+  CHECK_THAT(!plan(1, 1, 4096).alone, "large clusters");
+  CHECK_THAT(!plan(64, 1, 16384).alone, "shares");
+  CHECK_THAT(!plan(64, 8, 512).alone, "several items each");
+  CHECK_THAT(plan(1, 8, 16384).ctas_at_once == kProcessors, "one each");
+  CHECK_THAT(plan(64, 8, 4096).ctas_at_once == 2 * kProcessors, "two each");
+  SplitWork old = Work(1, 8, 16384, true);
+  old.has_clusters = false;
+  CHECK_THAT(!PlanSplits(old).alone, "kernels that do not overlap");
+}
+
 void TestOrder() {
   CHECK_THAT(PlanSplits(Work(64, 8, 16384, true)).longest_first, "many long items");
   CHECK_THAT(!PlanSplits(Work(256, 8, 512, true)).longest_first, "short items");
@@ -204,6 +224,7 @@ int main() {
   stablekv::TestShares();
   stablekv::TestItemsOfACta();
   stablekv::TestSlowerMemory();
+  stablekv::TestRoom();
   stablekv::TestOrder();
   return stablekv::testing::Finish();
 }
