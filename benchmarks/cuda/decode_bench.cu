@@ -66,12 +66,13 @@ std::string PlanText(const SplitPlan& plan) {
   return text;
 }
 
-// What does not depend on how the work is cut.
-SplitPlan Finished(SplitPlan plan, int64_t items, const MmaDevice& device) {
-  plan.alone = HasReduction(plan) && plan.num_shares == 0 && plan.cluster_size <= 2 &&
-               items * plan.num_splits * plan.cluster_size <= device.processors;
-  plan.ctas_at_once = static_cast<unsigned>((plan.alone ? 1 : 2) * device.processors);
-  return plan;
+// What SetRoom() goes by.
+SplitWork RoomFor(int64_t items, const MmaDevice& device) {
+  SplitWork work = {};
+  work.items = items;
+  work.num_processors = device.processors;
+  work.has_clusters = true;
+  return work;
 }
 
 // Plans beside the one that is picked.
@@ -114,7 +115,7 @@ std::vector<SplitPlan> OtherPlans(const PagedAttentionParams& params, const MmaD
       plans.push_back(plan);
     }
   }
-  for (SplitPlan& plan : plans) plan = Finished(plan, items, device);
+  for (SplitPlan& plan : plans) SetRoom(RoomFor(items, device), &plan);
   return plans;
 }
 
@@ -175,7 +176,7 @@ void Bench(const Shape& shape, uint8_t* pool, bool sweep) {
     SplitPlan plan = {1, 1, false, false, 0, 0};
     std::sscanf(one_plan, "%d,%d,%d", &plan.cluster_size, &plan.num_splits, &plan.num_shares);
     plan.short_rings = plan.cluster_size <= 2;
-    plan = Finished(plan, shape.batch * shape.num_kv_heads, device);
+    SetRoom(RoomFor(shape.batch * shape.num_kv_heads, device), &plan);
     for (int i = 0; i < 3; ++i) {  // for a profiler to choose from
       MustBeOk(LaunchMmaAttention(run.Params(i % run.copies()), &run.scratch(), plan, nullptr));
     }

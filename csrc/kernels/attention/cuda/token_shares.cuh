@@ -77,13 +77,13 @@ class TokenShares {
       full_[k] = FullShares(lengths.of[k], inverse);
       past_ += full_[k];
     }
-    first_ = past_;
+    const int own = past_;
 #pragma unroll
     for (int distance = 1; distance < 32; distance *= 2) {
       const int before = __shfl_up_sync(kAllLanes, past_, distance);
       if (lane >= distance) past_ += before;
     }
-    first_ = past_ - first_;
+    first_ = past_ - own;
   }
 
   // The share with this number.

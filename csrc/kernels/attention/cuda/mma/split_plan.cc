@@ -171,10 +171,14 @@ SplitPlan PlanSplits(const SplitWork& work) {
   // large clusters that leave multiprocessors idle have need of it.
   plan.short_rings =
       work.has_clusters && (plan.cluster_size <= 2 || 2 * ctas > work.num_processors);
-  plan.alone = work.has_clusters && plan.num_splits > 1 && plan.cluster_size <= 2 &&
-               ctas <= work.num_processors;
-  plan.ctas_at_once = static_cast<unsigned>((plan.alone ? 1 : 2) * work.num_processors);
+  SetRoom(work, &plan);
   return plan;
+}
+
+void SetRoom(const SplitWork& work, SplitPlan* plan) {
+  plan->alone = work.has_clusters && plan->num_splits > 1 && plan->cluster_size <= 2 &&
+                work.items * plan->cluster_size * plan->num_splits <= work.num_processors;
+  plan->ctas_at_once = static_cast<unsigned>((plan->alone ? 1 : 2) * work.num_processors);
 }
 
 }  // namespace stablekv

@@ -42,6 +42,9 @@ struct SplitWork {
 
 SplitPlan PlanSplits(const SplitWork& work);
 
+// Sets what follows from how the work is cut: `alone` and `ctas_at_once`.
+void SetRoom(const SplitWork& work, SplitPlan* plan);
+
 // Tokens of a split of one cluster, at least: each warp has a step, and the results of less are not
 // worth being put together.
 constexpr int64_t FewestSplitTokens(int cluster_size, int64_t cta_tokens) {
