@@ -192,8 +192,5 @@ std::vector<Case> Cases() {
 
 int main() {
   namespace t = stablekv::testing;
-  if (!t::HaveDevice("merge_attn_states_cuda_test")) return 0;
-  const std::vector<t::Case> cases = t::Cases();
-  for (const t::Case& c : cases) t::Run(c);
-  return t::Report("merge_attn_states_cuda_test", static_cast<int>(cases.size()));
+  return t::RunCases("merge_attn_states_cuda_test", &t::Cases, &t::Run);
 }

@@ -82,6 +82,15 @@ inline int Report(const char* test, int cases) {
   return failures == 0 ? 0 : 1;
 }
 
+// The main of a test that is a list of cases.
+template <typename Case>
+int RunCases(const char* test, std::vector<Case> (*cases)(), void (*run)(const Case&)) {
+  if (!HaveDevice(test)) return 0;
+  const std::vector<Case> all = cases();
+  for (const Case& c : all) run(c);
+  return Report(test, static_cast<int>(all.size()));
+}
+
 // Device memory that begins `shift` bytes into an allocation and ends with it.
 class DeviceBytes {
  public:
