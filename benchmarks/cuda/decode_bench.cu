@@ -239,9 +239,11 @@ int main(int argc, char** argv) {
     if (std::strcmp(argv[i], "--sweep") == 0) sweep = true;
     if (std::strcmp(argv[i], "--behind") == 0 && i + 1 < argc) {
       const std::string what = argv[i + 1];
-      b::behind = what == "write"    ? b::Behind::kWrite
-                  : what == "kernel" ? b::Behind::kKernel
-                                     : b::Behind::kLikeIt;
+      if (what != "kernel" && what != "write") {
+        std::fprintf(stderr, "--behind: kernel or write, not %s\n", what.c_str());
+        return 2;
+      }
+      b::behind = what == "write" ? b::Behind::kWrite : b::Behind::kKernel;
     }
     if (std::strcmp(argv[i], "--plan") == 0 && i + 1 < argc) b::one_plan = argv[i + 1];
     if (std::strcmp(argv[i], "--largest") == 0 && i + 1 < argc) largest = std::atoll(argv[i + 1]);

@@ -191,7 +191,6 @@ class Run {
   }
   int64_t kv_bytes() const { return kv_bytes_; }
   int64_t copies() const { return copies_; }
-  int64_t max_len() const { return max_len_; }
 
   // Asks the plain kernel what ErrorOf() compares with: for the pages of the last copy.
   void FillReference() {
