@@ -57,26 +57,13 @@ struct Vec : avx512::Zmm<514> {
     }
     for (int i = 0; i < 4; ++i) {
       __m512i quarters[4] = {quads[i], quads[i + 4], quads[i + 8], quads[i + 12]};
-      TransposeQuarters(&quarters);
+      JoinQuarters(&quarters);
       for (int j = 0; j < 4; ++j) x[i + 4 * j] = quarters[j];
     }
   }
 
  private:
-  // Quarter j of [i] becomes quarter i of [j].
-  static void TransposeQuarters(__m512i (*lines)[4]) {
-    __m512i(&x)[4] = *lines;
-    const __m512i even_low = _mm512_shuffle_i32x4(x[0], x[1], 0x88);
-    const __m512i even_high = _mm512_shuffle_i32x4(x[2], x[3], 0x88);
-    const __m512i odd_low = _mm512_shuffle_i32x4(x[0], x[1], 0xDD);
-    const __m512i odd_high = _mm512_shuffle_i32x4(x[2], x[3], 0xDD);
-    x[0] = _mm512_shuffle_i32x4(even_low, even_high, 0x88);
-    x[1] = _mm512_shuffle_i32x4(odd_low, odd_high, 0x88);
-    x[2] = _mm512_shuffle_i32x4(even_low, even_high, 0xDD);
-    x[3] = _mm512_shuffle_i32x4(odd_low, odd_high, 0xDD);
-  }
-
-  // [i] becomes quarter i of each.
+  // [i] becomes quarter i of each: quarters are transposed.
   static void JoinQuarters(__m512i (*lines)[4]) {
     __m512i(&x)[4] = *lines;
     const __m512i first = _mm512_shuffle_i32x4(x[0], x[1], 0x44);

@@ -2,7 +2,6 @@
 // written by that kernel here, at its very end.
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 #include <set>
 #include <string>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "csrc/kernels/common/cuda/launch_config.h"
 #include "csrc/kernels/common/cuda/overlap.cuh"
 #include "csrc/kernels/common/cuda/test_support.h"
+#include "csrc/kernels/common/divide.h"
 
 namespace stablekv::testing {
 namespace {
@@ -93,13 +93,13 @@ class LateInput {
 class Scratch {
  public:
   explicit Scratch(const PagedAttentionParams& params)
-      : partitions_((params.max_seq_len + kPartitionSize - 1) / kPartitionSize),
+      : partitions_(CeilDivide(params.max_seq_len, kPartitionSize)),
         element_(params.element),
         rows_(params.num_seqs * params.num_heads * partitions_),
         sums_(4 * rows_),
         maxima_(4 * rows_),
         out_(2 * rows_ * params.head_size),
-        bytes_(int64_t{64} << 20) {}
+        bytes_(kBytes) {}
 
   PagedAttentionScratch of_v2() const {
     return {sums_.As<float>(), maxima_.As<float>(), out_.As<void>(), partitions_, element_};
@@ -107,13 +107,15 @@ class Scratch {
   ScratchMemory of_v1() {
     return {[](int64_t bytes, void* context) -> void* {
               auto* const self = static_cast<Scratch*>(context);
-              Expect(bytes <= int64_t{64} << 20, "enough scratch");
+              Expect(bytes <= kBytes, "enough scratch");
               return self->bytes_.As<void>();
             },
             this};
   }
 
  private:
+  static constexpr int64_t kBytes = int64_t{64} << 20;
+
   int64_t partitions_;
   ElementType element_;
   int64_t rows_;
