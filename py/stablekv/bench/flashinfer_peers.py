@@ -8,17 +8,20 @@ from collections.abc import Callable
 import torch
 
 from stablekv import layouts
-from stablekv.bench.decode import PEER_SLACK, DecodeData, check_rows
+from stablekv.bench.decode import FP8_QUERY_SLACK, PEER_SLACK, DecodeData, check_rows
+from stablekv.bench.peer_caches import heads_first, page_lists, tokens_first
 from stablekv.bench.work import Work
 
 _WORKSPACE_BYTES = 384 << 20
 # Its kernels for one head of a group each, those for a group on tensor cores, and cuDNN's.
-_KERNELS = {
-    "flashinfer-cc": {"use_tensor_cores": False},
-    "flashinfer-tc": {"use_tensor_cores": True, "backend": "fa2"},
-    "flashinfer-cudnn": {"use_tensor_cores": True, "backend": "cudnn"},
+_WRAPPED = {
+    "flashinfer-cc": {"use_tensor_cores": False, "layout": "NHD"},
+    "flashinfer-tc": {"use_tensor_cores": True, "layout": "HND", "backend": "fa2"},
+    "flashinfer-cudnn": {"use_tensor_cores": True, "layout": "HND", "backend": "cudnn"},
 }
+_CACHES = {"NHD": tokens_first, "HND": heads_first}
 _HEAD_SIZES = (64, 128, 256)
+_XQA_PAGES = (16, 32, 64, 128)  # tokens that a page of its may have
 
 
 def flashinfer_peers(data: DecodeData) -> dict[str, Callable[[], Work]]:
@@ -31,25 +34,35 @@ def flashinfer_peers(data: DecodeData) -> dict[str, Callable[[], Work]]:
         or case.dtype == torch.float32
     ):
         return {}
-    return {
+    peers: dict[str, Callable[[], Work]] = {
         name: (lambda kernel=kernel: flashinfer_work(data, **kernel))
-        for name, kernel in _KERNELS.items()
+        for name, kernel in _WRAPPED.items()
         if kernel.get("backend") != "cudnn" or _cudnn_covers(data)
     }
+    if case.block_size in _XQA_PAGES and case.kv_cache_dtype != "fp8_e5m2":
+        name = "flashinfer-xqa, fp8 queries" if _is_fp8(data) else "flashinfer-xqa"
+        peers[name] = lambda: xqa_work(data)
+    return peers
+
+
+def _is_fp8(data: DecodeData) -> bool:
+    return layouts.is_fp8(data.case.kv_cache_dtype)
 
 
 def _cudnn_covers(data: DecodeData) -> bool:
-    return importlib.util.find_spec("cudnn") is not None and data.case.kv_cache_dtype == "auto"
+    return importlib.util.find_spec("cudnn") is not None and not _is_fp8(data)
 
 
-def flashinfer_work(data: DecodeData, use_tensor_cores: bool, backend: str = "auto") -> Work:
+def flashinfer_work(
+    data: DecodeData, use_tensor_cores: bool, layout: str, backend: str = "auto"
+) -> Work:
     """Its plan is made once, outside of what is timed, as a server makes it once a step."""
     import flashinfer
 
     case, device = data.case, data.query.device
     workspace = torch.empty(_WORKSPACE_BYTES, dtype=torch.uint8, device=device)
     wrapper = flashinfer.BatchDecodeWithPagedKVCacheWrapper(
-        workspace, "NHD", use_tensor_cores=use_tensor_cores, backend=backend
+        workspace, layout, use_tensor_cores=use_tensor_cores, backend=backend
     )
     begins, pages, last = page_lists(data)
     # Its choice of a kernel may depend on whether it is given them.
@@ -67,8 +80,8 @@ def flashinfer_work(data: DecodeData, use_tensor_cores: bool, backend: str = "au
         kv_data_type=kv_dtype,
         **tables,
     )
-    k_scale, v_scale = (scale.item() for scale in (data.k_scale, data.v_scale))
-    layers = [tokens_first(data, layer) for layer in range(len(data.caches))]
+    k_scale, v_scale = _scales(data)
+    layers = [_CACHES[layout](data, layer) for layer in range(len(data.caches))]
     calls = [
         lambda caches=caches: wrapper.run(data.query, caches, k_scale=k_scale, v_scale=v_scale)
         for caches in layers
@@ -76,28 +89,45 @@ def flashinfer_work(data: DecodeData, use_tensor_cores: bool, backend: str = "au
     return Work(calls, case.kv_bytes, lambda: check_rows(data, 0, calls[0](), PEER_SLACK))
 
 
-def page_lists(data: DecodeData) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Where each sequence's pages begin in the list of all, that list, tokens of each last page.
+def xqa_work(data: DecodeData) -> Work:
+    """Its kernel of another origin, which plans nothing. An fp8 cache makes queries fp8 as well."""
+    import flashinfer
 
-    int32, [batch + 1], [pages of all sequences] and [batch], on the device of the caches.
-    """
-    case = data.case
-    used = case.pages
-    begins = torch.tensor([0, *used], dtype=torch.int32).cumsum(0, dtype=torch.int32)
-    pages = torch.cat([data.block_tables[row, :count] for row, count in enumerate(used)])
-    last = [
-        length - (count - 1) * case.block_size
-        for length, count in zip(case.seq_lens, used, strict=True)
-    ]
-    device = data.query.device
-    return begins.to(device), pages, torch.tensor(last, dtype=torch.int32, device=device)
+    case, device = data.case, data.query.device
+    layers = [heads_first(data, layer) for layer in range(len(data.caches))]
+    query = data.query.unsqueeze(1)  # one beam
+    output = torch.empty_like(query)
+    # Their width is what it takes for the longest length.
+    tables = data.block_tables if case.stated_length else data.used_tables()
+    lengths = data.seq_lens.unsqueeze(1).to(torch.uint32)
+    workspace = torch.zeros(_WORKSPACE_BYTES, dtype=torch.uint8, device=device)
+    # It leaves them zero; one for each sequence and kv head, and a few for what it rounds up to.
+    semaphores = torch.zeros(2 * case.batch * case.num_kv_heads + 64, dtype=torch.int32)
+    semaphores = semaphores.to(device).view(torch.uint32)
+    k_scale, v_scale = _scales(data)
+
+    def attend(keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        flashinfer.xqa(
+            query,
+            keys,
+            values,
+            tables,
+            lengths,
+            output,
+            workspace,
+            semaphores,
+            case.num_kv_heads,
+            case.block_size,
+            q_scale=k_scale / v_scale,  # the scale of the cache is that of keys and of values
+            kv_scale=v_scale,
+            kv_layout="HND",
+        )
+        return output.squeeze(1)
+
+    calls = [lambda caches=caches: attend(*caches) for caches in layers]
+    slack = FP8_QUERY_SLACK if _is_fp8(data) else PEER_SLACK
+    return Work(calls, case.kv_bytes, lambda: check_rows(data, 0, calls[0](), slack))
 
 
-def tokens_first(data: DecodeData, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """A layer's caches as [num_blocks, block_size, num_kv_heads, head_size]."""
-    case = data.case
-    stored = layouts.FP8_FORMATS.get(case.kv_cache_dtype, case.dtype)
-    key_cache, value_cache = data.caches[layer]
-    keys = key_cache.permute(0, 3, 1, 2, 4).flatten(3).contiguous()
-    values = value_cache.permute(0, 3, 1, 2).contiguous()
-    return keys.view(stored), values.view(stored)
+def _scales(data: DecodeData) -> tuple[float, float]:
+    return data.k_scale.item(), data.v_scale.item()

@@ -9,6 +9,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from stablekv.bench.decode import PEER_SLACK, DecodeData, check_rows
+from stablekv.bench.fa3_peer import fa3_peers
 from stablekv.bench.flashinfer_peers import flashinfer_peers
 from stablekv.bench.work import Work
 
@@ -22,7 +23,7 @@ def peers_of(data: DecodeData) -> dict[str, Callable[[], Work]]:
     """By name. Each is made when it is called, for it may need as much memory as the caches."""
     if data.case.version != "auto":
         return {}  # the same work as that of paged_attention
-    return {**_dense_peers(data), **flashinfer_peers(data)}
+    return {**_dense_peers(data), **flashinfer_peers(data), **fa3_peers(data)}
 
 
 def _dense_peers(data: DecodeData) -> dict[str, Callable[[], Work]]:

@@ -1,0 +1,82 @@
+"""FlashAttention-3's forward kernel on the same pages, where it is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+
+import torch
+
+from stablekv import layouts
+from stablekv.bench.decode import FP8_QUERY_SLACK, PEER_SLACK, DecodeData, check_rows
+from stablekv.bench.peer_caches import tokens_first
+from stablekv.bench.work import Work
+
+_HEAD_SIZES = (64, 128, 256)
+
+
+def fa3_peers(data: DecodeData) -> dict[str, Callable[[], Work]]:
+    """By name; none where FlashAttention-3 is not installed or has no kernel for the case."""
+    case = data.case
+    if (
+        importlib.util.find_spec("flash_attn_3") is None
+        or data.query.device.type != "cuda"
+        or case.head_size not in _HEAD_SIZES
+        or case.dtype == torch.float32
+        or case.kv_cache_dtype == "fp8_e5m2"
+    ):
+        return {}
+    fp8 = layouts.is_fp8(case.kv_cache_dtype)
+    return {"fa3, fp8 queries" if fp8 else "fa3": lambda: fa3_work(data)}
+
+
+def fa3_work(data: DecodeData) -> Work:
+    """What it schedules is worked out once, outside of what is timed, as a server does it once a
+    step. Of an fp8 cache it takes only fp8 queries.
+    """
+    import flash_attn_interface as fa3
+
+    case, device = data.case, data.query.device
+    fp8 = layouts.is_fp8(case.kv_cache_dtype)
+    dtype = layouts.FP8_FORMATS.get(case.kv_cache_dtype, case.dtype)
+    scales = {}
+    if fp8:
+        shape = (case.batch, case.num_kv_heads)
+        ones = torch.ones(shape, dtype=torch.float32, device=device)
+        scales = {
+            "q_descale": ones,
+            "k_descale": ones * data.k_scale,
+            "v_descale": ones * data.v_scale,
+        }
+    metadata = fa3.get_scheduler_metadata(
+        case.batch,
+        1,
+        case.max_seq_len,
+        case.num_heads,
+        case.num_kv_heads,
+        case.head_size,
+        data.seq_lens,
+        qkv_dtype=dtype,
+        page_size=case.block_size,
+        causal=True,
+    )
+    query = data.query.unsqueeze(1).to(dtype)
+    tables = data.block_tables if case.stated_length else data.used_tables()
+
+    def attend(keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        out = fa3.flash_attn_with_kvcache(
+            query,
+            keys,
+            values,
+            cache_seqlens=data.seq_lens,
+            page_table=tables,
+            causal=True,
+            scheduler_metadata=metadata,
+            **scales,
+        )
+        return out.squeeze(1)
+
+    layers = [tokens_first(data, layer) for layer in range(len(data.caches))]
+    calls = [lambda caches=caches: attend(*caches) for caches in layers]
+    slack = FP8_QUERY_SLACK if fp8 else PEER_SLACK
+    return Work(calls, case.kv_bytes, lambda: check_rows(data, 0, calls[0](), slack))
