@@ -147,6 +147,7 @@ SplitPlan MmaPlanFor(const PagedAttentionParams& params, bool has_scratch,
   work.items = params.num_seqs * params.num_kv_heads * TilesOf(params);
   work.max_seq_len = params.max_seq_len;
   work.bytes_per_token = 2 * KeyBytesOf(params);
+  work.fp8 = params.cache != CacheType::kAuto;
   work.reads_once = TilesOf(params) == 1;
   work.has_scratch = has_scratch;
   work.cta_warps = WarpsOf(params);

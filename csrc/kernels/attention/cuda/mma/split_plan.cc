@@ -23,6 +23,9 @@ constexpr int64_t kBytesWorthShares = 48 << 20;
 // better where lengths are even.
 constexpr int64_t kProcessorsOfShares = 11;
 
+// Shares for each sequence, at least, that one for its last tokens is little beside.
+constexpr int64_t kSharesOfFewSequences = 8;
+
 // Of keys and values for a CTA that takes several items: with more, a few CTAs would end alone.
 constexpr int64_t kBytesOfShortItems = 1 << 20;
 
@@ -116,11 +119,14 @@ bool IsForShares(const SplitWork& work) {
 }
 
 // As many shares as CTAs run at once, as far as there are rows for them: a sequence has one for its
-// last share and those of kPartitionSize tokens each.
+// last share and those of kPartitionSize tokens each. Last shares are CTAs beside these, and the
+// reduction does not come near before all have begun: of fp8, a few are to run at once too. Many
+// would make the others too large.
 int SharesFor(const SplitWork& work) {
   const int64_t running = 2 * work.num_processors / (work.items / work.num_seqs);
+  const bool few = work.fp8 && kSharesOfFewSequences * work.num_seqs <= running;
   const int64_t rows = work.num_seqs * (CeilDivide(work.max_seq_len, kPartitionSize) - 1);
-  return static_cast<int>(std::min(running, rows));
+  return static_cast<int>(std::min(running - (few ? work.num_seqs : 0), rows));
 }
 
 // Short items are read at full speed if warps do not wait for each other: several to a CTA, if
@@ -137,6 +143,23 @@ int LogItemsPerCta(const SplitWork& work) {
     }
   }
   return 0;
+}
+
+// CTAs of a plan, some of which may have nothing to do.
+int64_t CtasOf(const SplitPlan& plan, const SplitWork& work) {
+  if (plan.num_shares == 0) {
+    return CeilDivide(work.items, 1 << plan.log_items_per_cta) * plan.cluster_size *
+           plan.num_splits;
+  }
+  return work.items / work.num_seqs * (plan.num_shares + work.num_seqs);
+}
+
+// What is on its way beyond need makes some multiprocessors wait longer than others. CTAs of large
+// clusters that leave multiprocessors idle have need of it, and those that have one to themselves
+// if fp8 takes them long to widen, or if no head's blocks lie beside those of another.
+bool NeedsLongRings(const SplitWork& work, int cluster_size, int64_t ctas) {
+  if (cluster_size > 2) return 2 * ctas <= work.num_processors;
+  return ctas <= work.num_processors && (work.fp8 || work.items == work.num_seqs);
 }
 
 // A plan without what only depends on it.
@@ -162,22 +185,19 @@ SplitPlan CutOrShare(const SplitWork& work) {
 SplitPlan PlanSplits(const SplitWork& work) {
   SplitPlan plan = CutOrShare(work);
   const bool cut = plan.num_shares == 0 && plan.log_items_per_cta == 0;
-  const int64_t parts = plan.cluster_size * plan.num_splits;
-  const int64_t ctas = work.items * parts;
+  const int64_t ctas = CtasOf(plan, work);
   // As long as all CTAs run at once, their order does not matter. Two fit on a multiprocessor.
-  plan.longest_first = cut && CanBeOrdered(work) && ctas > 2 * work.num_processors &&
-                       ItemBytes(work) / parts >= kBytesWorthAnOrder;
-  // What is on its way beyond need makes some multiprocessors wait longer than others. CTAs of
-  // large clusters that leave multiprocessors idle have need of it.
-  plan.short_rings =
-      work.has_clusters && (plan.cluster_size <= 2 || 2 * ctas > work.num_processors);
+  plan.longest_first =
+      cut && CanBeOrdered(work) && ctas > 2 * work.num_processors &&
+      ItemBytes(work) / (plan.cluster_size * plan.num_splits) >= kBytesWorthAnOrder;
+  plan.short_rings = work.has_clusters && !NeedsLongRings(work, plan.cluster_size, ctas);
   SetRoom(work, &plan);
   return plan;
 }
 
 void SetRoom(const SplitWork& work, SplitPlan* plan) {
   plan->alone = work.has_clusters && plan->num_splits > 1 && plan->cluster_size <= 2 &&
-                work.items * plan->cluster_size * plan->num_splits <= work.num_processors;
+                CtasOf(*plan, work) <= work.num_processors;
   plan->ctas_at_once = static_cast<unsigned>((plan->alone ? 1 : 2) * work.num_processors);
 }
 

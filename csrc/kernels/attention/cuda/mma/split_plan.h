@@ -32,6 +32,7 @@ struct SplitWork {
   bool reads_once;          // one tile of query heads for each kv head
   int64_t max_seq_len;      // tokens
   int64_t bytes_per_token;  // of keys and values of one kv head
+  bool fp8;                 // of the caches
   bool has_scratch;         // more than one split is possible
   int cta_warps;            // of the kernel
   int64_t cta_tokens;       // that give each of these warps a step

@@ -144,6 +144,15 @@ void TestShares() {
   };
   CHECK_THAT(shares(64, 1, 16384) == 264, "one CTA for each that runs");
   CHECK_THAT(shares(16, 8, 16384) == 33, "the same for each kv head");
+  const auto of_fp8 = [](int64_t seqs, int64_t heads) {
+    SplitWork work = Work(seqs, heads, 32768, true);
+    work.fp8 = true;
+    work.bytes_per_token /= 2;
+    return PlanSplits(work).num_shares;
+  };
+  CHECK_THAT(of_fp8(33, 1) == 231, "room for the last tokens of each of a few");
+  CHECK_THAT(of_fp8(34, 1) == 264, "not of more");
+  CHECK_THAT(of_fp8(4, 8) == 29, "the same for each kv head");
   CHECK_THAT(shares(12, 1, 8192) == 180, "no more than rows");
   CHECK_THAT(shares(12, 1, 7168) == 0, "too little to read");
   CHECK_THAT(shares(11, 1, 131072) == 0, "splits of each sequence are as even");
@@ -206,7 +215,13 @@ void TestOrder() {
   SplitWork shared = Work(64, 16, 16384, true);
   shared.reads_once = false;
   CHECK_THAT(!PlanSplits(shared).longest_first, "keys that two CTAs read");
-  CHECK_THAT(PlanSplits(Work(64, 1, 4096, true)).short_rings, "pairs");
+  CHECK_THAT(!PlanSplits(Work(64, 1, 4096, true)).short_rings, "pairs, one to a processor");
+  CHECK_THAT(PlanSplits(Work(200, 1, 16384, true)).short_rings, "pairs, two to a processor");
+  CHECK_THAT(PlanSplits(Work(1, 8, 16384, true)).short_rings, "heads that lie beside each other");
+  SplitWork narrow = Work(1, 8, 16384, true);
+  narrow.fp8 = true;
+  CHECK_THAT(!PlanSplits(narrow).short_rings, "fp8, a split for each processor");
+  CHECK_THAT(PlanSplits(Work(64, 8, 4096, true)).short_rings, "two to a processor");
   CHECK_THAT(!PlanSplits(Work(1, 8, 2048, true)).short_rings, "clusters of 8 on some processors");
   CHECK_THAT(PlanSplits(Work(1, 32, 16384, false)).short_rings, "clusters of 16 on all of them");
   SplitWork old = Work(64, 1, 4096, true);
