@@ -3,7 +3,9 @@
 #include <atomic>
 #include <cstdint>
 #include <limits>
+#include <mutex>
 #include <string>
+#include <utility>
 
 #include "csrc/kernels/attention/cuda/mma/mma_args.h"
 #include "csrc/kernels/attention/cuda/mma/mma_attention.h"
@@ -62,25 +64,29 @@ int64_t CtaTokensOf(const PagedAttentionParams& params) {
   return WarpsOf(params) * StepTokensOf(params);
 }
 
-// Bytes a microsecond, 0 if the driver does not say. Asked for once: it reads the clock of the
-// memory over the bus.
+// Bytes a microsecond, 0 if the driver does not say.
 int64_t BandwidthOf(int device) {
-  constexpr int kRemembered = 64;
-  static std::atomic<int64_t> known[kRemembered];  // plus one
-  if (device < kRemembered) {
-    const int64_t value = known[device].load(std::memory_order_relaxed);
-    if (value != 0) return value - 1;
-  }
   int kilohertz = 0;
   int bits = 0;
   if (cudaDeviceGetAttribute(&kilohertz, cudaDevAttrMemoryClockRate, device) != cudaSuccess ||
       cudaDeviceGetAttribute(&bits, cudaDevAttrGlobalMemoryBusWidth, device) != cudaSuccess) {
     (void)cudaGetLastError();
-    kilohertz = 0;
+    return 0;
   }
-  const int64_t bandwidth = int64_t{2} * kilohertz / 1000 * bits / 8;  // two transfers a clock
-  if (device < kRemembered) known[device].store(bandwidth + 1, std::memory_order_relaxed);
-  return bandwidth;
+  return int64_t{2} * kilohertz / 1000 * bits / 8;  // two transfers a clock
+}
+
+cudaError_t Ask(int id, MmaDevice* device) {
+  const std::pair<int*, cudaDeviceAttr> asked[] = {
+      {&device->processors, cudaDevAttrMultiProcessorCount},
+      {&device->shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin}};
+  for (const auto& [value, attribute] : asked) {
+    const cudaError_t error = cudaDeviceGetAttribute(value, attribute, id);
+    if (error != cudaSuccess) return error;
+  }
+  device->bandwidth = BandwidthOf(id);
+  device->code_arch = CodeArch();
+  return cudaSuccess;
 }
 
 template <typename Format>
@@ -108,22 +114,31 @@ Status LaunchForCache(const MmaDecodeArgs& args, CudaStream stream) {
 
 }  // namespace
 
+// Asked for once for each device: the clock of the memory is read over the bus.
 Status MmaDevice::OfCurrent(MmaDevice* device) {
+  constexpr int kRemembered = 64;
+  static MmaDevice known[kRemembered];
+  static std::atomic<bool> is_known[kRemembered];
+  static std::mutex mutex;
   int id = 0;
   cudaError_t error = cudaGetDevice(&id);
-  if (error == cudaSuccess) {
-    error = cudaDeviceGetAttribute(&device->processors, cudaDevAttrMultiProcessorCount, id);
+  const bool has_place = error == cudaSuccess && id < kRemembered;
+  if (has_place && is_known[id].load(std::memory_order_acquire)) {
+    *device = known[id];
+    return Status();
   }
-  if (error == cudaSuccess) {
-    error =
-        cudaDeviceGetAttribute(&device->shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, id);
+  if (error == cudaSuccess) error = Ask(id, device);
+  if (error != cudaSuccess) {
+    (void)cudaGetLastError();
+    return Status::Error(std::string("paged attention on CUDA: no current device: ") +
+                         cudaGetErrorString(error));
   }
-  device->bandwidth = error == cudaSuccess ? BandwidthOf(id) : 0;
-  device->code_arch = CodeArch();
-  if (error == cudaSuccess) return Status();
-  (void)cudaGetLastError();
-  return Status::Error(std::string("paged attention on CUDA: no current device: ") +
-                       cudaGetErrorString(error));
+  const std::lock_guard<std::mutex> lock(mutex);
+  if (has_place && !is_known[id].load(std::memory_order_relaxed)) {
+    known[id] = *device;
+    is_known[id].store(true, std::memory_order_release);
+  }
+  return Status();
 }
 
 bool MmaCovers(const PagedAttentionParams& params, const MmaDevice& device) {

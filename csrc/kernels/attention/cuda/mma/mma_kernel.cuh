@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "csrc/kernels/attention/cuda/mma/length_order.cuh"
+#include "csrc/kernels/attention/cuda/mma/item_search.cuh"
 #include "csrc/kernels/attention/cuda/mma/mma_epilogue.cuh"
 #include "csrc/kernels/attention/cuda/mma/mma_item.cuh"
 #include "csrc/kernels/attention/cuda/mma/mma_query.cuh"
@@ -61,15 +61,8 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResidentCtas)
   TileLoader<Shape>::InitRing(warp, lane, shared);
   const WarpPlace place = WarpPlace::Of<Shape>(args, warp);
   const bool idle = place.item >= args.num_items;  // in the last CTA
-  MmaItem item(args, KeepInRegister(idle ? args.num_items - 1 : place.item));
-  item.kv_head = KeepInRegister(item.kv_head);
-  WarpSteps steps = WarpSteps::Of<Shape>(args, item, place);
-  TileLoader<Shape> loader(args, item, warp, lane, shared);
-  LengthOrder<Shape> order(args, item.sequence, shared);
-  const bool has_order = args.plan.longest_first;
-  const bool has_shares = args.plan.num_shares != 0;
-  LaneLengths lengths;
-  ItemTokens tokens;
+  ItemSearch<Shape> search(args, place, idle, lane, shared);
+  TileLoader<Shape> loader(args, search.item, warp, lane, shared);
   MmaQuery<Shape> query;
   float key_scale = 1.0f;
   float value_scale = 1.0f;
@@ -83,71 +76,34 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kResidentCtas)
   }
 #pragma unroll 1
   while (true) {
-    // All is fetched at once, and a second time if lengths say that the item is elsewhere.
-    int seq_len;
-    bool in_place = !has_order && !has_shares;
-    bool again;
-#pragma unroll 1
-    do {
-      loader.Prefetch(steps, item.sequence);
-      seq_len = LoadUncached(args.params.seq_lens + item.sequence);
-      again = false;
-      if (!in_place) {
-        in_place = true;
-        if (has_shares) {
-          lengths.Read(args.params, lane);
-          item.SetShare(args, lengths, lane);
-          again = true;
-        } else {
-          const int sequence = order.Find();
-          again = sequence != item.sequence;
-          item.sequence = sequence;
-        }
-      }
-      if (!again && !has_shares) again = item.MoveSplit(args, seq_len);
-      if (again) steps = WarpSteps::Of<Shape>(args, item, place);
-    } while (__builtin_expect(again, false));
-
-    tokens = ItemTokens(args, item, seq_len);
-    if (!idle) steps.SetCount<Shape>(tokens);
+    search.Find(loader);
     if (guess) {
       WaitForEarlierKernels();
       LetNextKernelStart();
     }
-    loader.Start(steps, tokens.end);
-    int true_length = seq_len;
-    LaneLengths true_lengths = lengths;
-    if (guess) {
-      loader.FetchAgain();
-      true_length = LoadUncached(args.params.seq_lens + item.sequence);
-      if (has_shares) true_lengths.Read(args.params, lane);
-    }
-    query.Fetch(args.params, item, lane);
+    loader.Start(search.steps, search.tokens.end);
+    if (guess) search.FetchAgain(loader);
+    query.Fetch(args.params, search.item, lane);
     if (Shape::kScaled) {
       key_scale = *args.params.k_scale;
       value_scale = *args.params.v_scale;
     }
     loader.FillRing();
-    if (!guess) break;
-
-    bool is_wrong = loader.HasChanged() || true_length != seq_len;
-    if (has_shares) is_wrong |= true_lengths != lengths;
-    is_wrong = has_order ? __syncthreads_or(is_wrong || order.HasChanged())
-                         : __any_sync(kFullWarp, is_wrong);
-    if (__builtin_expect(!is_wrong, true)) break;
+    if (!guess || __builtin_expect(!search.HasChanged(loader), true)) break;
     guess = false;
-    loader.Drain();
-    if (has_order) __syncthreads();  // it uses the place of all tiles
+    search.Forget(loader);
   }
+  const MmaItem& item = search.item;
+  const ItemTokens& tokens = search.tokens;
   if (item.row < 0 || (item.begin != 0 && tokens.begin >= tokens.length)) return;
 
   MmaSoftmax<Shape> softmax;
   MmaSums<Shape> sums;
   sums.Clear();
-  if (steps.count > 0) {
+  if (search.steps.count > 0) {
     query.Convert(args.params.element);
     const LogitScale<Shape> scale(args.params, item, key_scale, query, lane);
-    WalkTokens<Shape>(args, tokens, steps, scale, query, lane, loader, softmax, sums);
+    WalkTokens<Shape>(args, tokens, search.steps, scale, query, lane, loader, softmax, sums);
   }
 
   softmax.Finish();
