@@ -34,7 +34,9 @@ def write_plot(run: Run, path: pathlib.Path) -> None:
     # One look for a subject in all panels, and one legend.
     named = dict.fromkeys(subject for panel in points.values() for subject in panel)
     named.pop("limit")
-    colors = {subject: f"C{number}" for number, subject in enumerate(named)}
+    palette = matplotlib.colormaps["tab20"].colors
+    palette = palette[::2] + palette[1::2]  # the ten usual ones, then lighter ones
+    colors = {subject: palette[n % len(palette)] for n, subject in enumerate(named)}
     columns = min(3, len(points))
     rows = -(-len(points) // columns)
     figure, axes = pyplot.subplots(
