@@ -9,6 +9,8 @@ from stablekv.bench import decode, decode_cases
 from stablekv.bench.fa3_peer import fa3_peers, fa3_work
 from stablekv.bench.work import WrongAnswer
 
+from tests.support.dense import attend
+
 
 def _metadata(batch, query_length, longest, *heads, qkv_dtype, page_size, causal):
     *heads, lengths = heads
@@ -17,7 +19,7 @@ def _metadata(batch, query_length, longest, *heads, qkv_dtype, page_size, causal
     return (heads, qkv_dtype, page_size)
 
 
-def _attend(
+def _flash_attn(
     query,
     keys,
     values,
@@ -43,18 +45,17 @@ def _attend(
     for row, length in enumerate(cache_seqlens.tolist()):
         pages = page_table[row, : -(-length // page_size)].long()
         k, v = (cache.float()[pages].flatten(0, 1)[:length] for cache in (keys, values))
-        k = k.transpose(0, 1) * (q_scale[row] * k_scale[row])[:, None, None]
-        v = v.transpose(0, 1) * v_scale[row][:, None, None]
-        grouped = query[row].float().view(num_kv_heads, -1, head_size)
-        rows.append(((grouped @ k.mT * head_size**-0.5).softmax(-1) @ v).view(1, num_heads, -1))
-    return torch.stack(rows).to(torch.bfloat16)
+        k = k * (q_scale[row] * k_scale[row])[:, None]
+        v = v * v_scale[row][:, None]
+        rows.append(attend(query[row, 0], k, v, head_size**-0.5))
+    return torch.stack(rows).unsqueeze(1).to(torch.bfloat16)
 
 
 @pytest.fixture
 def stand_in(monkeypatch):
     module = types.ModuleType("flash_attn_interface")
     module.get_scheduler_metadata = _metadata
-    module.flash_attn_with_kvcache = _attend
+    module.flash_attn_with_kvcache = _flash_attn
     monkeypatch.setitem(sys.modules, "flash_attn_interface", module)
     return module
 
@@ -71,7 +72,7 @@ def test_the_pages_are_the_same(stand_in, kv_cache_dtype, stated_length):
 @pytest.mark.parametrize("kv_cache_dtype, error", [("auto", 0.01), ("fp8", 0.06)])
 def test_a_wrong_answer_is_refused(stand_in, monkeypatch, kv_cache_dtype, error):
     monkeypatch.setattr(
-        stand_in, "flash_attn_with_kvcache", lambda *a, **o: _attend(*a, **o) * (1 + error)
+        stand_in, "flash_attn_with_kvcache", lambda *a, **o: _flash_attn(*a, **o) * (1 + error)
     )
     case = decode_cases.DecodeCase(2, 40, 4, 2, kv_cache_dtype)
     with pytest.raises(WrongAnswer, match="sequence 0 is off"):

@@ -10,12 +10,7 @@ from stablekv.bench import decode, decode_cases
 from stablekv.bench.flashinfer_peers import flashinfer_peers, flashinfer_work, xqa_work
 from stablekv.bench.work import WrongAnswer
 
-
-def _attend(query, keys, values, scale):
-    """Of one sequence: [num_heads, head_size] over [length, num_kv_heads, head_size]."""
-    keys, values = (rows.float().transpose(0, 1) for rows in (keys, values))
-    grouped = query.float().view(len(keys), -1, query.shape[-1])
-    return ((grouped @ keys.mT * scale).softmax(-1) @ values).flatten(0, 1)
+from tests.support.dense import attend
 
 
 class _Wrapper:
@@ -43,7 +38,7 @@ class _Wrapper:
             pages = self.pages[self.begins[row] : self.begins[row + 1]]
             length = (len(pages) - 1) * self.page_size + self.last[row]
             k, v = (cache.float()[pages].flatten(0, 1)[:length] for cache in caches)
-            rows.append(_attend(q, k, v, k_scale * self.head_size**-0.5) * v_scale)
+            rows.append(attend(q, k, v, k_scale * self.head_size**-0.5) * v_scale)
         return torch.stack(rows).to(query.dtype)
 
 
@@ -72,7 +67,7 @@ def _xqa(
         pages = tables[row, : -(-length // page_size)].long()
         k, v = (cache.float()[pages].transpose(1, 2).flatten(0, 1) for cache in (keys, values))
         scale = q_scale * kv_scale * query.shape[-1] ** -0.5
-        output[row, 0] = _attend(query[row, 0], k[:length], v[:length], scale) * kv_scale
+        output[row, 0] = attend(query[row, 0], k[:length], v[:length], scale) * kv_scale
 
 
 @pytest.fixture

@@ -37,6 +37,10 @@ class DecodeData:
         """Of the block tables the columns that a sequence has tokens for."""
         return self.block_tables[:, : max(self.case.pages)].contiguous()
 
+    def stated_tables(self) -> torch.Tensor:
+        """Of the block tables the columns that the call's longest length has."""
+        return self.block_tables if self.case.stated_length else self.used_tables()
+
     def dense(self, layer: int, sequence: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values of a sequence: [num_kv_heads, length, head_size] float32."""
         case, length = self.case, self.case.seq_lens[sequence]
@@ -68,8 +72,7 @@ def make_data(case: DecodeCase, device: torch.device, layers: int | None = None)
         for _ in range(layers or copies_for(case.kv_bytes, device))
     ]
     query = (case.batch, case.num_heads, case.head_size)
-    fp8 = layouts.is_fp8(case.kv_cache_dtype)
-    scales = [torch.tensor(s if fp8 else 1.0, device=device) for s in _KV_SCALES]
+    scales = [torch.tensor(s if case.is_fp8 else 1.0, device=device) for s in _KV_SCALES]
     return DecodeData(
         case=case,
         query=torch.randn(query, generator=random, device=device).to(case.dtype),
@@ -167,12 +170,11 @@ def _exact_row(data: DecodeData, layer: int, sequence: int) -> torch.Tensor:
 def _random_cache(
     shape: tuple[int, ...], case: DecodeCase, random: torch.Generator
 ) -> torch.Tensor:
-    stored = layouts.FP8_FORMATS.get(case.kv_cache_dtype, case.dtype)
-    cache = torch.empty(shape, dtype=stored, device=random.device)
+    cache = torch.empty(shape, dtype=case.cache_dtype, device=random.device)
     for block in cache.split(max(1, len(cache) // 16)):  # the float32 copy shall be small
         block.copy_(torch.randn(block.shape, generator=random, device=random.device))
-    return cache.view(torch.uint8) if stored != case.dtype else cache
+    return cache.view(torch.uint8) if case.is_fp8 else cache
 
 
 def _widened(cache: torch.Tensor, case: DecodeCase) -> torch.Tensor:
-    return cache.view(layouts.FP8_FORMATS.get(case.kv_cache_dtype, case.dtype)).float()
+    return cache.view(case.cache_dtype).float()

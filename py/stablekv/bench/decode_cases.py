@@ -35,7 +35,7 @@ class DecodeCase:
     @property
     def name(self) -> str:
         stored = layouts.dtype_name(self.dtype)
-        if layouts.is_fp8(self.kv_cache_dtype):
+        if self.is_fp8:
             stored += f"+{self.kv_cache_dtype}"
         words = [f"decode/{self.num_heads}-{self.num_kv_heads}", f"b{self.batch}"]
         words += [f"c{self.context}{'r' if self.ragged else ''}", stored]
@@ -46,6 +46,16 @@ class DecodeCase:
         if self.version != "auto":
             words.append(self.version)
         return "/".join(words)
+
+    @property
+    def is_fp8(self) -> bool:
+        """Whether the cache holds fp8."""
+        return layouts.is_fp8(self.kv_cache_dtype)
+
+    @property
+    def cache_dtype(self) -> torch.dtype:
+        """What the elements of the cache are; fp8 by its own name."""
+        return layouts.FP8_FORMATS.get(self.kv_cache_dtype, self.dtype)
 
     @property
     def seq_lens(self) -> list[int]:

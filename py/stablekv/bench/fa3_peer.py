@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 
 import torch
 
-from stablekv import layouts
-from stablekv.bench.decode import FP8_QUERY_SLACK, PEER_SLACK, DecodeData, check_rows
-from stablekv.bench.peer_caches import tokens_first
+from stablekv.bench.decode import DecodeData, check_rows
+from stablekv.bench.peer_inputs import is_for, slack_of_fp8_queries, tokens_first
 from stablekv.bench.work import Work
-
-_HEAD_SIZES = (64, 128, 256)
 
 
 def fa3_peers(data: DecodeData) -> dict[str, Callable[[], Work]]:
     """By name; none where FlashAttention-3 is not installed or has no kernel for the case."""
-    case = data.case
-    if (
-        importlib.util.find_spec("flash_attn_3") is None
-        or data.query.device.type != "cuda"
-        or case.head_size not in _HEAD_SIZES
-        or case.dtype == torch.float32
-        or case.kv_cache_dtype == "fp8_e5m2"
-    ):
+    if not is_for("flash_attn_3", data) or data.case.kv_cache_dtype == "fp8_e5m2":
         return {}
-    fp8 = layouts.is_fp8(case.kv_cache_dtype)
-    return {"fa3, fp8 queries" if fp8 else "fa3": lambda: fa3_work(data)}
+    return {"fa3, fp8 queries" if data.case.is_fp8 else "fa3": lambda: fa3_work(data)}
 
 
 def fa3_work(data: DecodeData) -> Work:
@@ -37,10 +25,8 @@ def fa3_work(data: DecodeData) -> Work:
     import flash_attn_interface as fa3
 
     case, device = data.case, data.query.device
-    fp8 = layouts.is_fp8(case.kv_cache_dtype)
-    dtype = layouts.FP8_FORMATS.get(case.kv_cache_dtype, case.dtype)
     scales = {}
-    if fp8:
+    if case.is_fp8:
         shape = (case.batch, case.num_kv_heads)
         ones = torch.ones(shape, dtype=torch.float32, device=device)
         scales = {
@@ -56,12 +42,12 @@ def fa3_work(data: DecodeData) -> Work:
         case.num_kv_heads,
         case.head_size,
         data.seq_lens,
-        qkv_dtype=dtype,
+        qkv_dtype=case.cache_dtype,
         page_size=case.block_size,
         causal=True,
     )
-    query = data.query.unsqueeze(1).to(dtype)
-    tables = data.block_tables if case.stated_length else data.used_tables()
+    query = data.query.unsqueeze(1).to(case.cache_dtype)
+    tables = data.stated_tables()
 
     def attend(keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         out = fa3.flash_attn_with_kvcache(
@@ -78,5 +64,5 @@ def fa3_work(data: DecodeData) -> Work:
 
     layers = [tokens_first(data, layer) for layer in range(len(data.caches))]
     calls = [lambda caches=caches: attend(*caches) for caches in layers]
-    slack = FP8_QUERY_SLACK if fp8 else PEER_SLACK
+    slack = slack_of_fp8_queries(data)
     return Work(calls, case.kv_bytes, lambda: check_rows(data, 0, calls[0](), slack))

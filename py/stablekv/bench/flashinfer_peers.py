@@ -7,9 +7,14 @@ from collections.abc import Callable
 
 import torch
 
-from stablekv import layouts
-from stablekv.bench.decode import FP8_QUERY_SLACK, PEER_SLACK, DecodeData, check_rows
-from stablekv.bench.peer_caches import heads_first, page_lists, tokens_first
+from stablekv.bench.decode import PEER_SLACK, DecodeData, check_rows
+from stablekv.bench.peer_inputs import (
+    heads_first,
+    is_for,
+    page_lists,
+    slack_of_fp8_queries,
+    tokens_first,
+)
 from stablekv.bench.work import Work
 
 _WORKSPACE_BYTES = 384 << 20
@@ -20,19 +25,13 @@ _WRAPPED = {
     "flashinfer-cudnn": {"use_tensor_cores": True, "layout": "HND", "backend": "cudnn"},
 }
 _CACHES = {"NHD": tokens_first, "HND": heads_first}
-_HEAD_SIZES = (64, 128, 256)
 _XQA_PAGES = (16, 32, 64, 128)  # tokens that a page of its may have
 
 
 def flashinfer_peers(data: DecodeData) -> dict[str, Callable[[], Work]]:
     """By name; none where FlashInfer is not installed or has no kernel for the case."""
     case = data.case
-    if (
-        importlib.util.find_spec("flashinfer") is None
-        or data.query.device.type != "cuda"
-        or case.head_size not in _HEAD_SIZES
-        or case.dtype == torch.float32
-    ):
+    if not is_for("flashinfer", data):
         return {}
     peers: dict[str, Callable[[], Work]] = {
         name: (lambda kernel=kernel: flashinfer_work(data, **kernel))
@@ -40,17 +39,13 @@ def flashinfer_peers(data: DecodeData) -> dict[str, Callable[[], Work]]:
         if kernel.get("backend") != "cudnn" or _cudnn_covers(data)
     }
     if case.block_size in _XQA_PAGES and case.kv_cache_dtype != "fp8_e5m2":
-        name = "flashinfer-xqa, fp8 queries" if _is_fp8(data) else "flashinfer-xqa"
+        name = "flashinfer-xqa, fp8 queries" if case.is_fp8 else "flashinfer-xqa"
         peers[name] = lambda: xqa_work(data)
     return peers
 
 
-def _is_fp8(data: DecodeData) -> bool:
-    return layouts.is_fp8(data.case.kv_cache_dtype)
-
-
 def _cudnn_covers(data: DecodeData) -> bool:
-    return importlib.util.find_spec("cudnn") is not None and not _is_fp8(data)
+    return importlib.util.find_spec("cudnn") is not None and not data.case.is_fp8
 
 
 def flashinfer_work(
@@ -67,7 +62,6 @@ def flashinfer_work(
     begins, pages, last = page_lists(data)
     # Its choice of a kernel may depend on whether it is given them.
     tables = {"block_tables": data.used_tables()} if backend == "cudnn" else {}
-    kv_dtype = layouts.FP8_FORMATS.get(case.kv_cache_dtype, case.dtype)
     wrapper.plan(
         begins,
         pages,
@@ -77,7 +71,7 @@ def flashinfer_work(
         case.head_size,
         case.block_size,
         q_data_type=case.dtype,
-        kv_data_type=kv_dtype,
+        kv_data_type=case.cache_dtype,
         **tables,
     )
     k_scale, v_scale = _scales(data)
@@ -97,8 +91,7 @@ def xqa_work(data: DecodeData) -> Work:
     layers = [heads_first(data, layer) for layer in range(len(data.caches))]
     query = data.query.unsqueeze(1)  # one beam
     output = torch.empty_like(query)
-    # Their width is what it takes for the longest length.
-    tables = data.block_tables if case.stated_length else data.used_tables()
+    tables = data.stated_tables()  # their width is what it takes for the longest length
     lengths = data.seq_lens.unsqueeze(1).to(torch.uint32)
     workspace = torch.zeros(_WORKSPACE_BYTES, dtype=torch.uint8, device=device)
     # It leaves them zero; one for each sequence and kv head, and a few for what it rounds up to.
@@ -125,7 +118,7 @@ def xqa_work(data: DecodeData) -> Work:
         return output.squeeze(1)
 
     calls = [lambda caches=caches: attend(*caches) for caches in layers]
-    slack = FP8_QUERY_SLACK if _is_fp8(data) else PEER_SLACK
+    slack = slack_of_fp8_queries(data)
     return Work(calls, case.kv_bytes, lambda: check_rows(data, 0, calls[0](), slack))
 
 

@@ -1,11 +1,30 @@
-"""The caches of a decode step as its competitors want them."""
+"""A decode step as its competitors want it: for whom it is, and its pages in their layouts."""
 
 from __future__ import annotations
 
+import importlib.util
+
 import torch
 
-from stablekv import layouts
-from stablekv.bench.decode import DecodeData
+from stablekv.bench.decode import FP8_QUERY_SLACK, PEER_SLACK, DecodeData
+
+_HEAD_SIZES = (64, 128, 256)
+
+
+def is_for(package: str, data: DecodeData) -> bool:
+    """Whether `package`, with kernels for 16-bit queries, is installed and takes the step."""
+    case = data.case
+    return (
+        importlib.util.find_spec(package) is not None
+        and data.query.device.type == "cuda"
+        and case.head_size in _HEAD_SIZES
+        and case.dtype != torch.float32
+    )
+
+
+def slack_of_fp8_queries(data: DecodeData) -> float:
+    """For check_rows(), of one that rounds queries to fp8 where the cache is."""
+    return FP8_QUERY_SLACK if data.case.is_fp8 else PEER_SLACK
 
 
 def page_lists(data: DecodeData) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -38,8 +57,7 @@ def heads_first(data: DecodeData, layer: int) -> tuple[torch.Tensor, torch.Tenso
 def _permuted(
     data: DecodeData, layer: int, key_order: tuple[int, ...], value_order: tuple[int, ...]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    case = data.case
-    stored = layouts.FP8_FORMATS.get(case.kv_cache_dtype, case.dtype)
+    stored = data.case.cache_dtype
     key_cache, value_cache = data.caches[layer]
     keys = key_cache.permute(key_order).flatten(3).contiguous()
     values = value_cache.permute(value_order).contiguous()
