@@ -4,8 +4,8 @@ import json
 
 import pytest
 import torch
-from stablekv.bench import plot, results, run, timing
-from stablekv.bench.work import Work
+from stablekv.bench import decode_cases, plot, results, run, timing
+from stablekv.bench.work import Work, WrongAnswer
 
 from tests.support.processes import run_python
 
@@ -59,6 +59,31 @@ def test_a_wrong_answer_is_not_timed():
     done = run_python(code)
     assert done.returncode == 1
     assert "a wrong answer is not timed: reshape_and_cache/1/random/auto: " in done.stderr
+
+
+def test_a_peer_that_does_not_work_is_left_out(monkeypatch):
+    def missing():
+        raise AttributeError("module 'peer' has no attribute 'kernel'\nor so")
+
+    def wrong():
+        raise WrongAnswer  # says nothing
+
+    works = {
+        "missing": missing,
+        "wrong": lambda: Work([lambda: None], 1, wrong),
+        "right": lambda: Work([lambda: None], 1, lambda: None),
+    }
+    case = decode_cases.DecodeCase(1, 40, 4, 2)
+    monkeypatch.setattr(run.peers, "peers_of", lambda data: works)
+    monkeypatch.setattr(run.decode_cases, "CPU", [case])
+    said = []
+    rows = run.measure(torch.device("cpu"), "^decode/", True, 0.01, said.append)
+    assert [row.subject for row in rows] == ["stablekv", "right"]
+    assert said == [
+        f"{case.name}: missing is left out: "
+        "AttributeError: module 'peer' has no attribute 'kernel'",
+        f"{case.name}: wrong is left out: WrongAnswer:",
+    ]
 
 
 def test_the_list_has_every_case_once():

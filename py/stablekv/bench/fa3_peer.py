@@ -13,7 +13,7 @@ from stablekv.bench.work import Work
 
 def fa3_peers(data: DecodeData) -> dict[str, Callable[[], Work]]:
     """By name; none where FlashAttention-3 is not installed or has no kernel for the case."""
-    if not is_for("flash_attn_3", data) or data.case.kv_cache_dtype == "fp8_e5m2":
+    if not is_for("flash_attn_interface", data) or data.case.kv_cache_dtype == "fp8_e5m2":
         return {}
     return {"fa3, fp8 queries" if data.case.is_fp8 else "fa3": lambda: fa3_work(data)}
 

@@ -11,11 +11,11 @@ from stablekv.bench.decode import FP8_QUERY_SLACK, PEER_SLACK, DecodeData
 _HEAD_SIZES = (64, 128, 256)
 
 
-def is_for(package: str, data: DecodeData) -> bool:
-    """Whether `package`, with kernels for 16-bit queries, is installed and takes the step."""
+def is_for(module: str, data: DecodeData) -> bool:
+    """Whether `module`, with kernels for 16-bit queries, is installed and takes the step."""
     case = data.case
     return (
-        importlib.util.find_spec(package) is not None
+        importlib.util.find_spec(module) is not None
         and data.query.device.type == "cuda"
         and case.head_size in _HEAD_SIZES
         and case.dtype != torch.float32

@@ -78,9 +78,12 @@ def _measure_decode(
     yield _row(case.name, OURS, decode.stablekv_work(data), device, seconds, floor)
     for name, make in peers.peers_of(data).items() if with_peers else ():
         try:
-            yield _row(case.name, name, make(), device, seconds, floor)
-        except (RuntimeError, decode.WrongAnswer) as error:  # out of memory, or no such kernel
-            say(f"{case.name}: {name} is left out: {str(error).splitlines()[0]}")
+            row = _row(case.name, name, make(), device, seconds, floor)
+        except Exception as error:  # of somebody else's code, of any release: it may be any
+            why = " ".join([f"{type(error).__name__}:", *str(error).splitlines()[:1]])
+            say(f"{case.name}: {name} is left out: {why}")
+        else:
+            yield row
         _free(device)
     del data
     _free(device)
