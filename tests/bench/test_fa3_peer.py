@@ -5,7 +5,7 @@ import types
 
 import pytest
 import torch
-from stablekv.bench import decode, decode_cases
+from stablekv.bench import decode, decode_cases, fa3_peer
 from stablekv.bench.fa3_peer import fa3_peers, fa3_work
 from stablekv.bench.work import WrongAnswer
 
@@ -43,11 +43,10 @@ def _flash_attn(
     )
     rows = []
     for row, length in enumerate(cache_seqlens.tolist()):
-        pages = page_table[row, : -(-length // page_size)].long()
-        k, v = (cache.float()[pages].flatten(0, 1)[:length] for cache in (keys, values))
-        k = k * (q_scale[row] * k_scale[row])[:, None]
-        v = v * v_scale[row][:, None]
-        rows.append(attend(query[row, 0], k, v, head_size**-0.5))
+        pages = page_table[row, : -(-length // page_size)]
+        k = keys.float() * (q_scale[row] * k_scale[row])[:, None]
+        v = values.float() * v_scale[row][:, None]
+        rows.append(attend(query[row, 0], k, v, pages, length, head_size**-0.5))
     return torch.stack(rows).unsqueeze(1).to(torch.bfloat16)
 
 
@@ -77,6 +76,19 @@ def test_a_wrong_answer_is_refused(stand_in, monkeypatch, kv_cache_dtype, error)
     case = decode_cases.DecodeCase(2, 40, 4, 2, kv_cache_dtype)
     with pytest.raises(WrongAnswer, match="sequence 0 is off"):
         fa3_work(decode.make_data(case, torch.device("cpu"), layers=1)).check()
+
+
+@pytest.mark.parametrize(
+    "kv_cache_dtype, names",
+    [("auto", ["fa3"]), ("fp8", ["fa3, fp8 queries"]), ("fp8_e5m2", [])],
+)
+def test_names_say_what_queries_are(stand_in, monkeypatch, kv_cache_dtype, names):
+    monkeypatch.setattr(fa3_peer, "is_for", lambda module, data: module in sys.modules)
+    case = decode_cases.DecodeCase(2, 40, 4, 2, kv_cache_dtype)
+    peers = fa3_peers(decode.make_data(case, torch.device("cpu"), layers=1))
+    assert list(peers) == names
+    for make in peers.values():
+        make().check()
 
 
 def test_there_is_none_without_it_or_without_a_gpu():

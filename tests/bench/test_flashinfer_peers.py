@@ -6,7 +6,8 @@ import types
 
 import pytest
 import torch
-from stablekv.bench import decode, decode_cases
+from stablekv.bench import decode, decode_cases, peer_work
+from stablekv.bench import flashinfer_peers as module
 from stablekv.bench.flashinfer_peers import flashinfer_peers, flashinfer_work, xqa_work
 from stablekv.bench.work import WrongAnswer
 
@@ -17,10 +18,11 @@ class _Wrapper:
     """The slow, obvious meaning of a plan and a run."""
 
     def __init__(self, workspace, layout, *, use_tensor_cores, backend):
+        assert layout in ("NHD", "HND")
         self.layout, self.backend = layout, backend
 
     def plan(self, begins, pages, last, *heads, q_data_type, kv_data_type, block_tables=None):
-        self.begins, self.pages, self.last = begins.tolist(), pages.long(), last.tolist()
+        self.begins, self.pages, self.last = begins.tolist(), pages, last.tolist()
         self.num_heads, self.num_kv_heads, self.head_size, self.page_size = heads
         self.kv_dtype = kv_data_type
         assert (block_tables is None) == (self.backend != "cudnn")
@@ -37,8 +39,8 @@ class _Wrapper:
         for row, q in enumerate(query):
             pages = self.pages[self.begins[row] : self.begins[row + 1]]
             length = (len(pages) - 1) * self.page_size + self.last[row]
-            k, v = (cache.float()[pages].flatten(0, 1)[:length] for cache in caches)
-            rows.append(attend(q, k, v, k_scale * self.head_size**-0.5) * v_scale)
+            scale = k_scale * self.head_size**-0.5
+            rows.append(attend(q, *caches, pages, length, scale) * v_scale)
         return torch.stack(rows).to(query.dtype)
 
 
@@ -63,11 +65,11 @@ def _xqa(
     assert lengths.dtype == semaphores.dtype == torch.uint32
     assert not workspace.any() and not semaphores.view(torch.int32).any()
     assert len(semaphores) >= len(query) * num_kv_heads
+    k, v = keys.transpose(1, 2), values.transpose(1, 2)
+    scale = q_scale * kv_scale * query.shape[-1] ** -0.5
     for row, length in enumerate(lengths.flatten().tolist()):
-        pages = tables[row, : -(-length // page_size)].long()
-        k, v = (cache.float()[pages].transpose(1, 2).flatten(0, 1) for cache in (keys, values))
-        scale = q_scale * kv_scale * query.shape[-1] ** -0.5
-        output[row, 0] = attend(query[row, 0], k[:length], v[:length], scale) * kv_scale
+        pages = tables[row, : -(-length // page_size)]
+        output[row, 0] = attend(query[row, 0], k, v, pages, length, scale) * kv_scale
 
 
 @pytest.fixture
@@ -118,6 +120,42 @@ def test_a_wrong_xqa_is_refused(stand_in, monkeypatch, case, error):
     shape = decode_cases.DecodeCase(2, 40, 4, 2, case)
     with pytest.raises(WrongAnswer, match="sequence 0 is off"):
         xqa_work(decode.make_data(shape, torch.device("cpu"), layers=1)).check()
+
+
+@pytest.mark.parametrize(
+    "kv_cache_dtype, kernels",
+    [
+        ("auto", ["cc", "tc", "cudnn", "xqa"]),
+        ("fp8", ["cc", "tc", "xqa, fp8 queries"]),
+        ("fp8_e5m2", ["cc", "tc"]),
+    ],
+)
+def test_every_kernel_that_takes_the_cache(stand_in, monkeypatch, kv_cache_dtype, kernels):
+    monkeypatch.setattr(module, "is_for", lambda name, data: name in sys.modules)
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: name)  # of cudnn
+    case = decode_cases.DecodeCase(2, 40, 4, 2, kv_cache_dtype)
+    peers = flashinfer_peers(decode.make_data(case, torch.device("cpu"), layers=1))
+    assert list(peers) == [f"flashinfer-{kernel}" for kernel in kernels]
+    for make in peers.values():
+        make().check()
+
+
+@pytest.mark.parametrize(
+    "changed, expected",
+    [
+        ({}, True),
+        ({"module": "no_such_module"}, False),
+        ({"device": "cpu"}, False),
+        ({"head_size": 80}, False),
+        ({"dtype": torch.float32}, False),
+    ],
+)
+def test_whom_a_step_is_for(changed, expected):
+    asked = {"module": "json", "device": "cuda", "head_size": 64, "dtype": torch.float16, **changed}
+    query = types.SimpleNamespace(device=torch.device(asked["device"]))
+    case = decode_cases.DecodeCase(1, 1, 1, 1, head_size=asked["head_size"], dtype=asked["dtype"])
+    data = types.SimpleNamespace(query=query, case=case)
+    assert peer_work.is_for(asked["module"], data) is expected
 
 
 def test_there_is_none_without_it_or_without_a_gpu(monkeypatch):

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import torch
 
-from stablekv.bench.decode import DecodeData, check_rows
-from stablekv.bench.peer_inputs import is_for, slack_of_fp8_queries, tokens_first
+from stablekv.bench.decode import DecodeData
+from stablekv.bench.peer_work import is_for, peer_work, tokens_first
 from stablekv.bench.work import Work
 
 
@@ -63,6 +63,4 @@ def fa3_work(data: DecodeData) -> Work:
         return out.squeeze(1)
 
     layers = [tokens_first(data, layer) for layer in range(len(data.caches))]
-    calls = [lambda caches=caches: attend(*caches) for caches in layers]
-    slack = slack_of_fp8_queries(data)
-    return Work(calls, case.kv_bytes, lambda: check_rows(data, 0, calls[0](), slack))
+    return peer_work(data, layers, attend, rounds_queries=True)

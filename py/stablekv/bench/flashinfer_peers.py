@@ -7,14 +7,8 @@ from collections.abc import Callable
 
 import torch
 
-from stablekv.bench.decode import PEER_SLACK, DecodeData, check_rows
-from stablekv.bench.peer_inputs import (
-    heads_first,
-    is_for,
-    page_lists,
-    slack_of_fp8_queries,
-    tokens_first,
-)
+from stablekv.bench.decode import DecodeData
+from stablekv.bench.peer_work import heads_first, is_for, page_lists, peer_work, tokens_first
 from stablekv.bench.work import Work
 
 _WORKSPACE_BYTES = 384 << 20
@@ -76,11 +70,11 @@ def flashinfer_work(
     )
     k_scale, v_scale = _scales(data)
     layers = [_CACHES[layout](data, layer) for layer in range(len(data.caches))]
-    calls = [
-        lambda caches=caches: wrapper.run(data.query, caches, k_scale=k_scale, v_scale=v_scale)
-        for caches in layers
-    ]
-    return Work(calls, case.kv_bytes, lambda: check_rows(data, 0, calls[0](), PEER_SLACK))
+
+    def attend(*caches: torch.Tensor) -> torch.Tensor:
+        return wrapper.run(data.query, caches, k_scale=k_scale, v_scale=v_scale)
+
+    return peer_work(data, layers, attend)
 
 
 def xqa_work(data: DecodeData) -> Work:
@@ -117,9 +111,7 @@ def xqa_work(data: DecodeData) -> Work:
         )
         return output.squeeze(1)
 
-    calls = [lambda caches=caches: attend(*caches) for caches in layers]
-    slack = slack_of_fp8_queries(data)
-    return Work(calls, case.kv_bytes, lambda: check_rows(data, 0, calls[0](), slack))
+    return peer_work(data, layers, attend, rounds_queries=True)
 
 
 def _scales(data: DecodeData) -> tuple[float, float]:

@@ -8,9 +8,10 @@ import torch
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from stablekv.bench.decode import PEER_SLACK, DecodeData, check_rows
+from stablekv.bench.decode import DecodeData
 from stablekv.bench.fa3_peer import fa3_peers
 from stablekv.bench.flashinfer_peers import flashinfer_peers
+from stablekv.bench.peer_work import peer_work
 from stablekv.bench.work import Work
 
 _SDPA = {
@@ -63,20 +64,17 @@ def _dense(data: DecodeData, backend: SDPBackend | None) -> Work:
     for layer in range(len(data.caches)):
         rows = [data.dense(layer, sequence) for sequence in range(data.case.batch)]
         layers.append([torch.stack(part).to(data.case.dtype) for part in zip(*rows, strict=True)])
-    calls = [lambda kv=kv: _attend(data, *kv, backend) for kv in layers]
-    return Work(calls, data.case.kv_bytes, lambda: check_rows(data, 0, calls[0](), PEER_SLACK))
+    return peer_work(data, layers, lambda keys, values: _attend(data, keys, values, backend))
 
 
 def _gathered(data: DecodeData) -> Work:
     """Pages gathered into dense keys and values first, as one does without a paged operator."""
     tables = data.used_tables().long()
 
-    def step(layer: int) -> torch.Tensor:
-        key_cache, value_cache = data.caches[layer]
+    def step(key_cache: torch.Tensor, value_cache: torch.Tensor) -> torch.Tensor:
         keys = key_cache[tables].permute(0, 2, 1, 4, 3, 5).flatten(4).flatten(2, 3)
         values = value_cache[tables].permute(0, 2, 1, 4, 3).flatten(2, 3)
         context = data.case.context
         return _attend(data, keys[:, :, :context], values[:, :, :context], None)
 
-    calls = [lambda layer=layer: step(layer) for layer in range(len(data.caches))]
-    return Work(calls, data.case.kv_bytes, lambda: check_rows(data, 0, calls[0](), PEER_SLACK))
+    return peer_work(data, data.caches, step)

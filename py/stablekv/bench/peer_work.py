@@ -1,12 +1,14 @@
-"""A decode step as its competitors want it: for whom it is, and its pages in their layouts."""
+"""A decode step by its competitors: for whom it is, its pages in their layouts, their work."""
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable, Sequence
 
 import torch
 
-from stablekv.bench.decode import FP8_QUERY_SLACK, PEER_SLACK, DecodeData
+from stablekv.bench.decode import FP8_QUERY_SLACK, PEER_SLACK, DecodeData, check_rows
+from stablekv.bench.work import Work
 
 _HEAD_SIZES = (64, 128, 256)
 
@@ -22,9 +24,19 @@ def is_for(module: str, data: DecodeData) -> bool:
     )
 
 
-def slack_of_fp8_queries(data: DecodeData) -> float:
-    """For check_rows(), of one that rounds queries to fp8 where the cache is."""
-    return FP8_QUERY_SLACK if data.case.is_fp8 else PEER_SLACK
+def peer_work(
+    data: DecodeData,
+    layers: Sequence[Sequence[torch.Tensor]],
+    attend: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    rounds_queries: bool = False,
+) -> Work:
+    """The step by `attend`, which takes the keys and values of one of `layers`.
+
+    `rounds_queries`: to fp8, where the cache is of that.
+    """
+    calls = [lambda layer=layer: attend(*layer) for layer in layers]
+    slack = FP8_QUERY_SLACK if rounds_queries and data.case.is_fp8 else PEER_SLACK
+    return Work(calls, data.case.kv_bytes, lambda: check_rows(data, 0, calls[0](), slack))
 
 
 def page_lists(data: DecodeData) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
