@@ -156,6 +156,14 @@ Status CheckDisjoint(const char* op, const TensorArg& written, const TensorArg& 
                        "overlapping address ranges");
 }
 
+Status CheckDisjoint(const char* op, const TensorArg& written,
+                     std::initializer_list<const TensorArg*> others) {
+  for (const TensorArg* other : others) {
+    if (other != nullptr) STABLEKV_RETURN_IF_ERROR(CheckDisjoint(op, written, *other));
+  }
+  return Status();
+}
+
 Status CheckScale(const char* op, const TensorArg& scale, const TensorArg& like) {
   STABLEKV_RETURN_IF_ERROR(CheckDType(op, scale, DType::kFloat32));
   if (NumElements(scale) != 1) {

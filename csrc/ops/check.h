@@ -57,8 +57,13 @@ Status CheckNoGaps(const char* op, const TensorArg& tensor);
 // No two elements of a tensor that is written to share memory.
 Status CheckDistinctElements(const char* op, const TensorArg& tensor);
 
-// A tensor that is written to shares no memory with another one.
+// A tensor that is written to shares no memory with another one. Of those that are read, all count:
+// indices are checked, and then read again while the call writes.
 Status CheckDisjoint(const char* op, const TensorArg& written, const TensorArg& other);
+
+// The same for several others, of which some may be null.
+Status CheckDisjoint(const char* op, const TensorArg& written,
+                     std::initializer_list<const TensorArg*> others);
 
 // A per-tensor scale: float32, one element, of any rank.
 Status CheckScale(const char* op, const TensorArg& scale, const TensorArg& like);

@@ -67,8 +67,7 @@ Status CheckCache(const ConcatAndCacheMlaArgs& args, ConcatAndCacheMlaParams* pa
         kOp, kv_cache, {"kv_c.size(1) + k_pe.size(1)", args.kv_c.size(1) + args.k_pe.size(1)},
         args.kv_c));
   }
-  STABLEKV_RETURN_IF_ERROR(CheckDisjoint(kOp, kv_cache, args.kv_c));
-  return CheckDisjoint(kOp, kv_cache, args.k_pe);
+  return Status();
 }
 
 }  // namespace
@@ -81,6 +80,8 @@ Status PrepareConcatAndCacheMla(const ConcatAndCacheMlaArgs& args,
   STABLEKV_RETURN_IF_ERROR(CheckSlotMapping(kOp, args.slot_mapping, args.kv_c));
   STABLEKV_RETURN_IF_ERROR(CheckCoversSlots(kOp, args.kv_c, args.slot_mapping));
   STABLEKV_RETURN_IF_ERROR(CheckCoversSlots(kOp, args.k_pe, args.slot_mapping));
+  STABLEKV_RETURN_IF_ERROR(
+      CheckDisjoint(kOp, args.kv_cache, {&args.kv_c, &args.k_pe, &args.slot_mapping, &args.scale}));
 
   params->kv_c = args.kv_c.data;
   params->k_pe = args.k_pe.data;

@@ -54,14 +54,14 @@ Status CheckPositions(const Args& args) {
 
 // What is written must not be anything else of this call.
 Status CheckWritten(const Args& args) {
-  STABLEKV_RETURN_IF_ERROR(CheckDisjoint(kOp, args.q_pe, args.k_pe));
-  for (const TensorArg* written : {&args.q_pe, &args.k_pe}) {
-    STABLEKV_RETURN_IF_ERROR(CheckDisjoint(kOp, *written, args.kv_cache));
-    STABLEKV_RETURN_IF_ERROR(CheckDisjoint(kOp, *written, args.kv_c));
-    STABLEKV_RETURN_IF_ERROR(CheckDisjoint(kOp, *written, args.cos_sin_cache));
+  STABLEKV_RETURN_IF_ERROR(CheckDisjoint(kOp, args.q_pe, {&args.k_pe, &args.kv_cache}));
+  STABLEKV_RETURN_IF_ERROR(CheckDisjoint(kOp, args.k_pe, args.kv_cache));
+  for (const TensorArg* written : {&args.q_pe, &args.k_pe, &args.kv_cache}) {
+    STABLEKV_RETURN_IF_ERROR(CheckDisjoint(kOp, *written,
+                                           {&args.kv_c, &args.cos_sin_cache, &args.positions,
+                                            &args.slot_mapping, &args.kv_cache_scale}));
   }
-  STABLEKV_RETURN_IF_ERROR(CheckDisjoint(kOp, args.kv_cache, args.kv_c));
-  return CheckDisjoint(kOp, args.kv_cache, args.cos_sin_cache);
+  return Status();
 }
 
 Status Check(const Args& args, ConcatAndCacheMlaRopeFusedParams* params) {

@@ -187,16 +187,25 @@ void TestOverlaps() {
                {&Call::q_pe, &Call::kv_cache},
                {&Call::q_pe, &Call::kv_c},
                {&Call::q_pe, &Call::cos_sin_cache},
+               {&Call::q_pe, &Call::positions},
+               {&Call::q_pe, &Call::slot_mapping},
+               {&Call::q_pe, &Call::kv_cache_scale},
                {&Call::k_pe, &Call::kv_cache},
                {&Call::k_pe, &Call::kv_c},
                {&Call::k_pe, &Call::cos_sin_cache},
+               {&Call::k_pe, &Call::positions},
+               {&Call::k_pe, &Call::slot_mapping},
+               {&Call::k_pe, &Call::kv_cache_scale},
                {&Call::kv_cache, &Call::kv_c},
-               {&Call::kv_cache, &Call::cos_sin_cache}};
+               {&Call::kv_cache, &Call::cos_sin_cache},
+               {&Call::kv_cache, &Call::positions},
+               {&Call::kv_cache, &Call::slot_mapping},
+               {&Call::kv_cache, &Call::kv_cache_scale}};
   for (const auto& pair : pairs) {
     const Call names;
     Refused(std::string((names.*pair.written).name) + " must share no memory with " +
                 (names.*pair.other).name + ", got overlapping address ranges",
-            [&](Call& c) { (c.*pair.other).address = (c.*pair.written).address + 2; });
+            [&](Call& c) { (c.*pair.other).address = (c.*pair.written).address + 8; });
   }
 }
 

@@ -141,6 +141,10 @@ void TestRefused() {
           [](Call& c) { c.kv_c.address = c.kv_cache.address; });
   Refused("kv_cache must share no memory with k_pe, got overlapping address ranges",
           [](Call& c) { c.k_pe.address = c.kv_cache.address; });
+  Refused("kv_cache must share no memory with slot_mapping, got overlapping address ranges",
+          [](Call& c) { c.slot_mapping.address = c.kv_cache.address; });
+  Refused("kv_cache must share no memory with scale, got overlapping address ranges",
+          [](Call& c) { c.scale.address = c.kv_cache.address; });
   Refused("slot_mapping must be int64, got int32",
           [](Call& c) { c.slot_mapping.dtype = DType::kInt32; });
   Refused("slot_mapping must be on cpu (the device of kv_c), got cuda:0",

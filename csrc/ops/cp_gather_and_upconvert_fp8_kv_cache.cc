@@ -45,6 +45,8 @@ Status PrepareCpGatherAndUpconvertFp8KvCache(const CpGatherAndUpconvertFp8KvCach
   STABLEKV_RETURN_IF_ERROR(
       PrepareStartedRows(kOp, {src, args.block_table, args.workspace_starts, nullptr, dst.size(0)},
                          args.batch_size, &params->rows));
+  STABLEKV_RETURN_IF_ERROR(
+      CheckDisjoint(kOp, dst, {&args.block_table, &args.seq_lens, &args.workspace_starts}));
   params->from = src.data;
   params->to = dst.data;
   params->block_stride = src.stride(0);

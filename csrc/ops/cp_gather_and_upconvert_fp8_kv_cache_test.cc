@@ -87,6 +87,14 @@ void TestRefused() {
           [](Call& c) { c.seq_lens.Reshape({3, 1}); });
   Refused("workspace_starts must have at least 3 sequences, got shape [2]",
           [](Call& c) { c.workspace_starts.Reshape({2}); });
+  Refused("dst must share no memory with src_cache, got overlapping address ranges",
+          [](Call& c) { c.src_cache.address = c.dst.address; });
+  Refused("dst must share no memory with block_table, got overlapping address ranges",
+          [](Call& c) { c.block_table.address = c.dst.address; });
+  Refused("dst must share no memory with seq_lens, got overlapping address ranges",
+          [](Call& c) { c.seq_lens.address = c.dst.address; });
+  Refused("dst must share no memory with workspace_starts, got overlapping address ranges",
+          [](Call& c) { c.workspace_starts.address = c.dst.address; });
   Refused("workspace_starts must be int32, got int64",
           [](Call& c) { c.workspace_starts.dtype = DType::kInt64; });
   Refused("workspace_starts must be contiguous, got strides [2] for shape [3]",

@@ -66,6 +66,8 @@ Status PrepareCpGatherCache(const CpGatherCacheArgs& args, GatherRowsParams* par
   *params = {};
   STABLEKV_RETURN_IF_ERROR(PrepareCumulativeRows(
       kOp, {src, args.block_table, args.cu_seq_lens, seq_starts, dst.size(0)}, &params->rows));
+  STABLEKV_RETURN_IF_ERROR(
+      CheckDisjoint(kOp, dst, {&args.block_table, &args.cu_seq_lens, seq_starts}));
   const int64_t width = SizeOf(src.dtype);
   params->num_pieces = 1;
   params->pieces[0] = {src.data,

@@ -148,6 +148,12 @@ void TestTokens() {
       [](Call& c) { c.dst.strides = {0, 1}; });
   Refused("dst must share no memory with src_cache, got overlapping address ranges",
           [](Call& c) { c.dst.address = c.src_cache.address + 48; });
+  Refused("dst must share no memory with block_table, got overlapping address ranges",
+          [](Call& c) { c.block_table.address = c.dst.address; });
+  Refused("dst must share no memory with cu_seq_lens, got overlapping address ranges",
+          [](Call& c) { c.cu_seq_lens.address = c.dst.address; });
+  Refused("dst must share no memory with seq_starts, got overlapping address ranges",
+          [](Call& c) { c.seq_starts.address = c.dst.address; });
 }
 
 void TestTables() {

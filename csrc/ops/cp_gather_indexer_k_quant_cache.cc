@@ -62,6 +62,9 @@ Status PrepareCpGatherIndexerKQuantCache(const CpGatherIndexerKQuantCacheArgs& a
   *params = {};
   STABLEKV_RETURN_IF_ERROR(PrepareCumulativeRows(
       kOp, {cache, args.block_table, args.cu_seq_lens, nullptr, dst_k.size(0)}, &params->rows));
+  for (const TensorArg* rows : {&dst_k, &dst_scale}) {
+    STABLEKV_RETURN_IF_ERROR(CheckDisjoint(kOp, *rows, {&args.block_table, &args.cu_seq_lens}));
+  }
   const int64_t head_dim = dst_k.size(1);
   const int64_t scale_bytes = dst_scale.size(1);
   const auto* const keys = static_cast<const uint8_t*>(cache.data);

@@ -96,6 +96,14 @@ void TestRefused() {
           [](Call& c) { c.dst_scale.address = c.dst_k.address; });
   Refused("dst_scale must share no memory with kv_cache, got overlapping address ranges",
           [](Call& c) { c.dst_scale.address = c.kv_cache.address + 5; });
+  Refused("dst_k must share no memory with block_table, got overlapping address ranges",
+          [](Call& c) { c.block_table.address = c.dst_k.address; });
+  Refused("dst_k must share no memory with cu_seq_lens, got overlapping address ranges",
+          [](Call& c) { c.cu_seq_lens.address = c.dst_k.address; });
+  Refused("dst_scale must share no memory with block_table, got overlapping address ranges",
+          [](Call& c) { c.block_table.address = c.dst_scale.address; });
+  Refused("dst_scale must share no memory with cu_seq_lens, got overlapping address ranges",
+          [](Call& c) { c.cu_seq_lens.address = c.dst_scale.address; });
   Refused("block_table must have at least 3 sequences, got shape [2, 5]",
           [](Call& c) { c.block_table.Reshape({2, 5}); });
 }

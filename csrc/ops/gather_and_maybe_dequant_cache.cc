@@ -50,6 +50,9 @@ Status PrepareGatherAndMaybeDequantCache(const GatherAndMaybeDequantCacheArgs& a
   const TensorArg* const seq_starts = args.seq_starts ? &*args.seq_starts : nullptr;
   STABLEKV_RETURN_IF_ERROR(PrepareCumulativeRows(
       kOp, {src, args.block_table, args.cu_seq_lens, seq_starts, args.num_tokens}, &params->rows));
+  STABLEKV_RETURN_IF_ERROR(CheckDisjoint(
+      kOp, dst,
+      {&args.block_table, &args.cu_seq_lens, seq_starts, &args.token_to_seq, &args.scale}));
   params->token_to_seq = static_cast<const int32_t*>(args.token_to_seq.data);
   params->from = src.data;
   params->to = dst.data;

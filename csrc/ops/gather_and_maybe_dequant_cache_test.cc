@@ -142,6 +142,14 @@ void TestRefused() {
           [](Call& c) { c.scale.device.type = DeviceType::kCuda; });
   Refused("dst must share no memory with src_cache, got overlapping address ranges",
           [](Call& c) { c.dst.address = c.src_cache.address; });
+  Refused("dst must share no memory with block_table, got overlapping address ranges",
+          [](Call& c) { c.block_table.address = c.dst.address; });
+  Refused("dst must share no memory with cu_seq_lens, got overlapping address ranges",
+          [](Call& c) { c.cu_seq_lens.address = c.dst.address; });
+  Refused("dst must share no memory with token_to_seq, got overlapping address ranges",
+          [](Call& c) { c.token_to_seq.address = c.dst.address; });
+  Refused("dst must share no memory with scale, got overlapping address ranges",
+          [](Call& c) { c.scale.address = c.dst.address; });
 }
 
 }  // namespace

@@ -40,9 +40,9 @@ Status PrepareIndexerKQuantAndCache(const IndexerKQuantAndCacheArgs& args,
                            head_dim + kScaleBytes * (head_dim / args.quant_block_size)},
                           k));
   STABLEKV_RETURN_IF_ERROR(CheckContiguousFrom(kOp, kv_cache, 1));
-  STABLEKV_RETURN_IF_ERROR(CheckDisjoint(kOp, kv_cache, k));
   STABLEKV_RETURN_IF_ERROR(CheckSlotMapping(kOp, args.slot_mapping, k));
   STABLEKV_RETURN_IF_ERROR(CheckCoversSlots(kOp, k, args.slot_mapping));
+  STABLEKV_RETURN_IF_ERROR(CheckDisjoint(kOp, kv_cache, {&k, &args.slot_mapping}));
 
   params->k = k.data;
   params->kv_cache = kv_cache.data;

@@ -117,6 +117,8 @@ void TestRefused() {
       [](Call& c) { c.kv_cache.strides[0] = 264; });
   Refused("kv_cache must share no memory with k, got overlapping address ranges",
           [](Call& c) { c.k.address = c.kv_cache.address; });
+  Refused("kv_cache must share no memory with slot_mapping, got overlapping address ranges",
+          [](Call& c) { c.slot_mapping.address = c.kv_cache.address; });
   Refused("slot_mapping must be int64, got uint8",
           [](Call& c) { c.slot_mapping.dtype = DType::kUInt8; });
   Refused("slot_mapping must be on cpu (the device of k), got cuda:0",

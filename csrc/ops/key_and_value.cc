@@ -35,10 +35,11 @@ Status CheckWrites(const char* op, const KeyAndValueArgs& args) {
   STABLEKV_RETURN_IF_ERROR(CheckDistinctElements(op, args.key_cache));
   STABLEKV_RETURN_IF_ERROR(CheckDistinctElements(op, args.value_cache));
   STABLEKV_RETURN_IF_ERROR(CheckDisjoint(op, args.key_cache, args.value_cache));
-  STABLEKV_RETURN_IF_ERROR(CheckDisjoint(op, args.key_cache, args.key));
-  STABLEKV_RETURN_IF_ERROR(CheckDisjoint(op, args.key_cache, args.value));
-  STABLEKV_RETURN_IF_ERROR(CheckDisjoint(op, args.value_cache, args.key));
-  return CheckDisjoint(op, args.value_cache, args.value);
+  for (const TensorArg* cache : {&args.key_cache, &args.value_cache}) {
+    STABLEKV_RETURN_IF_ERROR(CheckDisjoint(
+        op, *cache, {&args.key, &args.value, &args.slot_mapping, &args.k_scale, &args.v_scale}));
+  }
+  return Status();
 }
 
 }  // namespace stablekv

@@ -57,10 +57,9 @@ Status CheckOutputDType(const MergeAttnStatesArgs& args) {
 // What is written must not be anything else of this call.
 Status CheckWritten(const MergeAttnStatesArgs& args, const TensorArg& written) {
   STABLEKV_RETURN_IF_ERROR(CheckDistinctElements(kOp, written));
-  STABLEKV_RETURN_IF_ERROR(CheckDisjoint(kOp, written, args.prefix_output));
-  STABLEKV_RETURN_IF_ERROR(CheckDisjoint(kOp, written, args.prefix_lse));
-  STABLEKV_RETURN_IF_ERROR(CheckDisjoint(kOp, written, args.suffix_output));
-  return CheckDisjoint(kOp, written, args.suffix_lse);
+  return CheckDisjoint(kOp, written,
+                       {&args.prefix_output, &args.prefix_lse, &args.suffix_output,
+                        &args.suffix_lse, args.output_scale ? &*args.output_scale : nullptr});
 }
 
 Status CheckOutputs(const MergeAttnStatesArgs& args) {

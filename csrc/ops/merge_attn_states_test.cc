@@ -173,6 +173,11 @@ void TestOutputs() {
           [](Call& c) { c.output_lse.address = c.prefix_lse.address; });
   Refused("output_lse must share no memory with suffix_lse" + overlap,
           [](Call& c) { c.output_lse.address = c.suffix_lse.address; });
+  Refused("output must share no memory with output_scale" + overlap, [](Call& c) {
+    c.has_scale = true;
+    c.output.dtype = DType::kFloat8E4M3;
+    c.output_scale.address = c.output.address;
+  });
   Refused("output must share no memory with output_lse" + overlap,
           [](Call& c) { c.output_lse.address = c.output.address; });
 }

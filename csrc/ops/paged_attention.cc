@@ -73,8 +73,7 @@ Status CheckOut(const char* op, const PagedAttentionArgs& args) {
       op, out,
       {{"num_seqs", query.size(0)}, {"num_heads", query.size(1)}, {"head_size", query.size(2)}}));
   STABLEKV_RETURN_IF_ERROR(CheckContiguousFrom(op, out, 2));
-  STABLEKV_RETURN_IF_ERROR(CheckDistinctElements(op, out));
-  return CheckDisjoint(op, out, query);
+  return CheckDistinctElements(op, out);
 }
 
 Status CheckSequences(const char* op, const PagedAttentionArgs& args) {
@@ -109,6 +108,15 @@ Status CheckAlibi(const char* op, const PagedAttentionArgs& args) {
   return CheckContiguousFrom(op, slopes, 0);
 }
 
+// For args whose tensors are checked one by one.
+Status CheckDisjointFromInputs(const char* op, const TensorArg& written,
+                               const PagedAttentionArgs& args) {
+  return CheckDisjoint(
+      op, written,
+      {&args.query, &args.key_cache, &args.value_cache, &args.block_tables, &args.seq_lens,
+       args.alibi_slopes ? &*args.alibi_slopes : nullptr, &args.k_scale, &args.v_scale});
+}
+
 Status Prepare(const char* op, const PagedAttentionArgs& args, PagedAttentionParams* params) {
   const TensorArg& query = args.query;
   ElementType element;
@@ -124,6 +132,7 @@ Status Prepare(const char* op, const PagedAttentionArgs& args, PagedAttentionPar
   STABLEKV_RETURN_IF_ERROR(CheckOut(op, args));
   STABLEKV_RETURN_IF_ERROR(CheckSequences(op, args));
   STABLEKV_RETURN_IF_ERROR(CheckAlibi(op, args));
+  STABLEKV_RETURN_IF_ERROR(CheckDisjointFromInputs(op, args.out, args));
   BlockSparseParams block_sparse;
   STABLEKV_RETURN_IF_ERROR(
       CheckBlockSparse(op,
@@ -187,7 +196,7 @@ Status CheckScratches(const char* op, const PagedAttentionArgs& args,
   for (const TensorArg* tensor : written) {
     STABLEKV_RETURN_IF_ERROR(CheckMemory(op, *tensor, query));
     STABLEKV_RETURN_IF_ERROR(CheckDisjoint(op, *tensor, args.out));
-    STABLEKV_RETURN_IF_ERROR(CheckDisjoint(op, *tensor, query));
+    STABLEKV_RETURN_IF_ERROR(CheckDisjointFromInputs(op, *tensor, args));
     for (const TensorArg* other : written) {
       if (other == tensor) break;
       STABLEKV_RETURN_IF_ERROR(CheckDisjoint(op, *tensor, *other));

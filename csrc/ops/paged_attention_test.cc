@@ -277,8 +277,28 @@ void TestQueryAndOut() {
       "out must have memory of its own for every element, got strides [0, 64, 1] for shape "
       "[2, 6, 64]",
       [](Call& c) { c.out.strides = {0, 64, 1}; });
-  Refused("out must share no memory with query, got overlapping address ranges",
-          [](Call& c) { c.out.address = c.query.address; });
+}
+
+// What is read, by a call that has all of it.
+void ForEachInput(const std::function<void(const char* name, FakeTensor Call::* input)>& test) {
+  const Call call;
+  for (FakeTensor Call::* const input :
+       {&Call::query, &Call::key_cache, &Call::value_cache, &Call::block_tables, &Call::seq_lens,
+        &Call::k_scale, &Call::v_scale}) {
+    test((call.*input).name, input);
+  }
+}
+
+void TestWrittenMemory() {
+  const std::string overlap = ", got overlapping address ranges";
+  ForEachInput([&](const char* name, FakeTensor Call::* input) {
+    Refused(std::string("out must share no memory with ") + name + overlap,
+            [&](Call& c) { (c.*input).address = c.out.address; });
+  });
+  Refused("out must share no memory with alibi_slopes" + overlap, [](Call& c) {
+    c.alibi_slopes = FakeTensor("alibi_slopes", DType::kFloat32, {6});
+    c.alibi_slopes->address = c.out.address;
+  });
 }
 
 void TestScalars() {
@@ -414,8 +434,13 @@ void TestScratch() {
           [](Call& c) { c.max_logits.address = c.exp_sums.address + 35 * 4; });
   refused("tmp_out must share no memory with out" + overlap,
           [](Call& c) { c.tmp_out.address = c.out.address; });
-  refused("tmp_out must share no memory with query" + overlap,
-          [](Call& c) { c.tmp_out.address = c.query.address; });
+  for (FakeTensor Call::* const scratch : {&Call::exp_sums, &Call::max_logits, &Call::tmp_out}) {
+    ForEachInput([&](const char* name, FakeTensor Call::* input) {
+      const Call names;
+      refused(std::string((names.*scratch).name) + " must share no memory with " + name + overlap,
+              [&](Call& c) { (c.*input).address = (c.*scratch).address; });
+    });
+  }
 }
 
 }  // namespace
@@ -425,6 +450,7 @@ int main() {
   stablekv::TestParams();
   stablekv::TestAccepted();
   stablekv::TestQueryAndOut();
+  stablekv::TestWrittenMemory();
   stablekv::TestScalars();
   stablekv::TestCaches();
   stablekv::TestSequences();

@@ -125,6 +125,8 @@ void TestRefused() {
       [](Call& c) { c.key_cache.strides[2] = 45; });
   Refused("key_cache must share no memory with value_cache, got overlapping address ranges",
           [](Call& c) { c.value_cache.address = c.key_cache.address; });
+  Refused("value_cache must share no memory with slot_mapping, got overlapping address ranges",
+          [](Call& c) { c.slot_mapping.address = c.value_cache.address; });
   Refused("key_cache must be float16 (the dtype of key) for kv_cache_dtype \"auto\", got uint8",
           [](Call& c) { c.key_cache.dtype = DType::kUInt8; });
   Refused("k_scale must be float32, got float16",

@@ -260,6 +260,14 @@ void TestWrittenMemory() {
           [](Call& c) { c.key.address = c.value_cache.address; });
   Refused("value_cache must share no memory with value" + overlap,
           [](Call& c) { c.value.address = c.value_cache.address; });
+  for (FakeTensor Call::* const cache : {&Call::key_cache, &Call::value_cache}) {
+    for (FakeTensor Call::* const read : {&Call::slot_mapping, &Call::k_scale, &Call::v_scale}) {
+      const Call names;
+      Refused(std::string((names.*cache).name) + " must share no memory with " +
+                  (names.*read).name + overlap,
+              [&](Call& c) { (c.*read).address = (c.*cache).address; });
+    }
+  }
 }
 
 void TestSlotsAndScales() {

@@ -90,6 +90,7 @@ Status PrepareSwapBlocks(const SwapBlocksArgs& args, SwapBlocksParams* params) {
   STABLEKV_RETURN_IF_ERROR(CheckCache(args.dst));
   STABLEKV_RETURN_IF_ERROR(CheckDevices(args.src, args.dst));
   STABLEKV_RETURN_IF_ERROR(CheckMapping(args.block_mapping));
+  STABLEKV_RETURN_IF_ERROR(CheckDisjoint(kOp, args.dst, args.block_mapping));
   if (args.block_size_in_bytes < 1) {
     return ArgumentError(kOp, "block_size_in_bytes", "be at least 1", args.block_size_in_bytes);
   }

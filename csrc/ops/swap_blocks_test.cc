@@ -161,6 +161,11 @@ void TestRefusedValues() {
       [](Call& c) { c.src.address = c.dst.address + 2; });
 }
 
+void TestMappingInDst() {
+  Refused("dst must share no memory with block_mapping, got overlapping address ranges",
+          [](Call& c) { c.dst.address = reinterpret_cast<uintptr_t>(c.blocks.data()); });
+}
+
 }  // namespace
 }  // namespace stablekv
 
@@ -169,5 +174,6 @@ int main() {
   stablekv::TestAccepted();
   stablekv::TestRefusedTensors();
   stablekv::TestRefusedValues();
+  stablekv::TestMappingInDst();
   return stablekv::testing::Finish();
 }
