@@ -31,6 +31,11 @@ Status CheckBlockSparse(const char* op, const BlockSparseParams& wanted, int64_t
   const int64_t step = wanted.head_sliding_step;
   const int64_t heads =
       wanted.tp_rank == kMax ? kMax : SaturatingMultiply(wanted.tp_rank + 1, num_heads);
+  if (heads == kMax) {
+    return ArgumentError(op, "tp_rank",
+                         "be small enough that (tp_rank + 1) * num_heads fits in 64 bits",
+                         wanted.tp_rank);
+  }
   const bool fits = step != std::numeric_limits<int64_t>::min() &&
                     SaturatingMultiply(heads, step < 0 ? -step : step) < kMax - max_seq_len;
   if (!fits) {

@@ -65,6 +65,15 @@ void TestOverflow() {
         {2, 0, 2, 64, more});
   }
 
+  // A step of 0 has no offset that overflows, but tp_rank * num_heads would.
+  const int64_t rank = kMax / kHeads;
+  Accepted({rank - 1, 0, 2, 64, 0}, {rank - 1, 0, 2, 64, 0});
+  for (const int64_t tp_rank : {rank + 1, kMax}) {
+    Refused("tp_rank must be small enough that (tp_rank + 1) * num_heads fits in 64 bits, got " +
+                std::to_string(tp_rank),
+            {tp_rank, 0, 2, 64, 0});
+  }
+
   // With one head the limit can be met exactly, and nothing else saturates.
   BlockSparseParams params;
   const auto ok = [&](int64_t tp_rank, int64_t step) {
