@@ -109,10 +109,12 @@ std::vector<SplitPlan> OtherPlans(const PagedAttentionParams& params, const MmaD
   }
   for (const int eighths : {4, 8, 10, 12, 14, 16, 20, 24, 32}) {
     const int64_t shares = eighths * device.processors / 8 / params.num_kv_heads;
-    const SplitPlan plan = {1, 1, false, true, 0, static_cast<int>(shares)};
-    if (params.num_seqs <= kMostSharing && shares > params.num_seqs / 4 &&
-        RowsOf(plan, params.num_seqs) <= rows) {
-      plans.push_back(plan);
+    for (const bool short_rings : {false, true}) {
+      const SplitPlan plan = {1, 1, false, short_rings, 0, static_cast<int>(shares)};
+      if (params.num_seqs <= kMostSharing && shares > params.num_seqs / 4 &&
+          RowsOf(plan, params.num_seqs) <= rows) {
+        plans.push_back(plan);
+      }
     }
   }
   for (SplitPlan& plan : plans) SetRoom(RoomFor(items, device), &plan);

@@ -91,7 +91,7 @@ Status LaunchPartitioned(const PagedAttentionParams& params, const PagedAttentio
   args.num_partitions = scratch.num_partitions;
   args.partition_size = kPartitionSize;
   if (args.num_partitions > 0) STABLEKV_RETURN_IF_ERROR(LaunchGeneral(args, stream));
-  return LaunchReduce({params, scratch, kPartitionSize, /*num_shares=*/0, LengthSplits(),
+  return LaunchReduce({params, scratch, kPartitionSize, ShareSize(), LengthSplits(),
                        /*singles_are_done=*/false},
                       stream);
 }

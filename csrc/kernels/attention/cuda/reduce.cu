@@ -30,19 +30,22 @@ struct PartRows {
 
   __device__ __forceinline__ PartRows(const ReduceArgs& args, int64_t sequence, int64_t head) {
     const PagedAttentionParams& params = args.params;
-    if (args.num_shares != 0) {
+    const int num_shares = args.shares.num_shares();
+    if (num_shares != 0) {
       const int lane = static_cast<int>(threadIdx.x % 32);
       LaneLengths lengths;
-      lengths.Read(params, lane);
-      const TokenShares shares(args.num_shares, lengths, static_cast<int>(params.num_seqs), lane);
+      lengths.Fetch(params, lane);
+      const TokenShares shares(args.shares, lengths, static_cast<int>(params.num_seqs),
+                               static_cast<int>(params.max_seq_len), lane);
       const int2 full = shares.FullOf(static_cast<int>(sequence));
       count = full.y + 1;
       stride = params.num_heads;
       first = full.x * stride + head;
-      last = (args.num_shares + sequence) * stride + head;
+      last = (num_shares + sequence) * stride + head;
       return;
     }
-    const int64_t length = AttendedLength<int64_t>(params.seq_lens[sequence], params.max_seq_len);
+    const int64_t length =
+        AttendedLength<int64_t>(LoadUncached(params.seq_lens + sequence), params.max_seq_len);
     // Later rows have no tokens and were not written.
     count = static_cast<int>(args.partition_size != 0 ? CeilDivide(length, args.partition_size)
                                                       : args.splits.CountOf(length));
@@ -144,7 +147,7 @@ __global__ void __launch_bounds__(kThreads, kResidentCtas)
   for (int64_t item = blockIdx.x; item < num_items; item += gridDim.x) {
     const int64_t sequence = item / params.num_heads;
     const int64_t head = item % params.num_heads;
-    // Lengths were there before the kernel that this one follows began.
+    // Lengths are there: the kernel before this one lets it start when those before are done.
     const PartRows rows(args, sequence, head);
     const Bits* next = parts + (rows.first + warp * rows.stride) * head_size;
     const int64_t step = kWarps * rows.stride * head_size;

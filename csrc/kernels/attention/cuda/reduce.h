@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "csrc/kernels/attention/cuda/length_splits.h"
+#include "csrc/kernels/attention/cuda/share_plan.h"
 #include "csrc/kernels/attention/paged_attention.h"
 
 namespace stablekv {
@@ -15,7 +16,7 @@ struct ReduceArgs {
   PagedAttentionScratch scratch;
   // What the rows of a sequence are of, in the order of its tokens:
   int64_t partition_size;  // if not 0, each of so many tokens,
-  int num_shares;          // else, if not 0, its shares (token_shares.cuh),
+  ShareSize shares;        // else, if there are, its shares (token_shares.cuh),
   LengthSplits splits;     // else its splits
   bool singles_are_done;   // sequences of one split are in params.out already
 };

@@ -22,9 +22,11 @@ struct TokenShare {
 struct LaneLengths {
   static constexpr int kCount = kMostSharing / 32;
 
-  int of[kCount];  // of sequences l, l + 32, .. in lane l; 0 past the last one
+  // Of sequences l, l + 32, .. in lane l, as they are in memory; 0 past the last one.
+  int of[kCount];
 
-  __device__ __forceinline__ void Read(const PagedAttentionParams& params, int lane) {
+  // Does not wait for them.
+  __device__ __forceinline__ void Fetch(const PagedAttentionParams& params, int lane) {
     const int num_seqs = static_cast<int>(params.num_seqs);
 #pragma unroll
     for (int k = 0; k < kCount; ++k) {
@@ -32,10 +34,6 @@ struct LaneLengths {
       if (32 * k >= num_seqs) continue;
       const int sequence = 32 * k + lane;
       if (sequence < num_seqs) of[k] = LoadUncached(params.seq_lens + sequence);
-    }
-#pragma unroll
-    for (int k = 0; k < kCount; ++k) {
-      of[k] = AttendedLength(of[k], static_cast<int>(params.max_seq_len));
     }
   }
 
@@ -48,33 +46,32 @@ struct LaneLengths {
   }
 };
 
-// The tokens of all sequences, cut into `num_shares` pieces of one size, give that size. Each
-// sequence is cut into full shares of it and a last one of what is left. Shares are numbered: full
-// ones first, so that what ends alone is short, then the last ones. Rows of the scratch: those of
-// full shares are their numbers, that of a last share is num_shares + its sequence.
+// The tokens of all sequences, cut into so many pieces of one size, give that size. Each sequence
+// is cut into full shares of it and a last one of what is left. Shares are numbered: full ones
+// first, so that what ends alone is short, then the last ones. Rows of the scratch: those of full
+// shares are their numbers, that of a last share is num_shares + its sequence.
 //
-// Each warp works this out by itself, from registers.
+// Each warp works this out by itself, from registers. Its first tile waits for it.
 class TokenShares {
  public:
-  __device__ __forceinline__ TokenShares(int num_shares, const LaneLengths& lengths, int num_seqs,
-                                         int lane)
-      : num_shares_(num_shares), lengths_(lengths), num_seqs_(num_seqs), lane_(lane) {
+  __device__ __forceinline__ TokenShares(const ShareSize& size, const LaneLengths& fetched,
+                                         int num_seqs, int max_seq_len, int lane)
+      : num_shares_(size.num_shares()), lengths_(fetched), num_seqs_(num_seqs), lane_(lane) {
     int grains = 0;
 #pragma unroll
     for (int k = 0; k < kSlots; ++k) {
       if (32 * k >= num_seqs) continue;
-      grains += (lengths.of[k] + kShareGrain - 1) / kShareGrain;
+      lengths_.of[k] = AttendedLength(lengths_.of[k], max_seq_len);
+      grains += (lengths_.of[k] + kShareGrain - 1) / kShareGrain;
     }
-    grains = __reduce_add_sync(kAllLanes, grains);
-    const int of_unit = num_shares * (kShareUnit / kShareGrain);
-    tokens_ = max(1, (grains + of_unit - 1) / of_unit) * kShareUnit;
-    const float inverse = 1.0f / static_cast<float>(tokens_);
+    tokens_ = size.TokensOf(__reduce_add_sync(kAllLanes, grains));
+    const float inverse = __fdividef(1.0f, static_cast<float>(tokens_));
     past_ = 0;
 #pragma unroll
     for (int k = 0; k < kSlots; ++k) {
       full_[k] = 0;
       if (32 * k >= num_seqs) continue;
-      full_[k] = FullShares(lengths.of[k], inverse);
+      full_[k] = FullShares(lengths_.of[k], inverse);
       past_ += full_[k];
     }
     const int own = past_;
@@ -114,10 +111,9 @@ class TokenShares {
   // Those before the last share, which is never empty unless the sequence is.
   __device__ __forceinline__ int FullShares(int length, float inverse) const {
     const int last_token = max(length - 1, 0);
-    int count = static_cast<int>(static_cast<float>(last_token) * inverse);  // off by one at most
-    if (count * tokens_ > last_token) --count;
-    if ((count + 1) * tokens_ <= last_token) ++count;
-    return count;
+    const int count = static_cast<int>(static_cast<float>(last_token) * inverse);
+    const int left = last_token - count * tokens_;
+    return count + (left >= tokens_) - (left < 0);  // it is off by one at most
   }
 
   // Of a full share, that `left` tokens go into.

@@ -13,13 +13,13 @@ namespace stablekv::testing {
 namespace {
 
 // Share blockIdx.x, worked out by two warps, and of a sequence its full shares.
-__global__ void ListShares(int num_shares, PagedAttentionParams params, TokenShare* shares,
+__global__ void ListShares(ShareSize size, PagedAttentionParams params, TokenShare* shares,
                            int2* full) {
   const int lane = static_cast<int>(threadIdx.x % 32);
   LaneLengths lengths;
-  lengths.Read(params, lane);
+  lengths.Fetch(params, lane);
   const int num_seqs = static_cast<int>(params.num_seqs);
-  const TokenShares all(num_shares, lengths, num_seqs, lane);
+  const TokenShares all(size, lengths, num_seqs, static_cast<int>(params.max_seq_len), lane);
   const TokenShare share = all.Of(static_cast<int>(blockIdx.x));
   const int sequence = static_cast<int>(blockIdx.x) % num_seqs;
   const int2 of_sequence = all.FullOf(sequence);
@@ -60,7 +60,7 @@ void Run(const Case& c) {
   params.seq_lens = lengths.As<int32_t>();
   params.num_seqs = n;
   params.max_seq_len = c.max_seq_len;
-  ListShares<<<numbers, 64>>>(c.num_shares, params, shares_bytes.As<TokenShare>(),
+  ListShares<<<numbers, 64>>>(ShareSize(c.num_shares), params, shares_bytes.As<TokenShare>(),
                               full_bytes.As<int2>());
   Must(cudaDeviceSynchronize(), "ListShares");
   const auto shares = ReadAs<TokenShare>(shares_bytes);

@@ -49,7 +49,7 @@ class ItemSearch {
       if (!in_place) {
         in_place = true;
         if (has_shares_) {
-          lengths_.Read(args_.params, lane_);
+          lengths_.Fetch(args_.params, lane_);
           item.SetShare(args_, lengths_, lane_);
           again = true;
         } else {
@@ -69,7 +69,7 @@ class ItemSearch {
   __device__ __forceinline__ void FetchAgain(TileLoader<Shape>& loader) {
     loader.FetchAgain();
     true_length_ = LoadUncached(args_.params.seq_lens + item.sequence);
-    if (has_shares_) true_lengths_.Read(args_.params, lane_);
+    if (has_shares_) true_lengths_.Fetch(args_.params, lane_);
   }
   __device__ __forceinline__ bool HasChanged(const TileLoader<Shape>& loader) const {
     bool changed = loader.HasChanged() || true_length_ != length_;

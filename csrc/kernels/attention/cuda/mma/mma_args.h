@@ -6,6 +6,7 @@
 
 #include "csrc/kernels/attention/cuda/length_splits.h"
 #include "csrc/kernels/attention/cuda/mma/split_plan.h"
+#include "csrc/kernels/attention/cuda/share_plan.h"
 #include "csrc/kernels/attention/paged_attention.h"
 #include "csrc/kernels/common/divisor.h"
 
@@ -31,6 +32,7 @@ struct MmaDecodeArgs {
   Divisor tiles;
   Divisor kv_heads;
   Divisor seqs;
+  ShareSize shares;  // if the plan has any
 };
 
 // Columns of a product of the tensor core, one for each query head. A tile of heads is one product

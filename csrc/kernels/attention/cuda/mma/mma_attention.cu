@@ -179,6 +179,7 @@ Status LaunchMmaAttention(const PagedAttentionParams& params, const PagedAttenti
   args.params = params;
   if (scratch != nullptr) args.scratch = *scratch;
   args.plan = plan;
+  if (plan.num_shares != 0) args.shares = ShareSize(plan.num_shares);
   args.splits =
       LengthSplits(plan.num_splits, FewestSplitTokens(plan.cluster_size, CtaTokensOf(params)));
   args.split_tokens = args.splits.TokensOf(params.max_seq_len);
@@ -195,7 +196,7 @@ Status LaunchMmaAttention(const PagedAttentionParams& params, const PagedAttenti
   args.seqs = Divisor(static_cast<uint32_t>(params.num_seqs));
   STABLEKV_RETURN_IF_ERROR(LaunchForCache(args, stream));
   if (!HasReduction(plan)) return Status();
-  return LaunchReduce({params, *scratch, /*partition_size=*/0, plan.num_shares, args.splits,
+  return LaunchReduce({params, *scratch, /*partition_size=*/0, args.shares, args.splits,
                        /*singles_are_done=*/true},
                       stream);
 }

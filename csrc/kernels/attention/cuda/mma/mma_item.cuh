@@ -40,9 +40,9 @@ struct WarpPlace {
 };
 
 // Not inlined: a kernel without shares need not fetch past this code.
-static __device__ __noinline__ TokenShare ShareOf(int num_shares, LaneLengths lengths, int num_seqs,
-                                                  int number, int lane) {
-  return TokenShares(num_shares, lengths, num_seqs, lane).Of(number);
+static __device__ __noinline__ TokenShare ShareOf(ShareSize size, LaneLengths fetched, int num_seqs,
+                                                  int max_seq_len, int number, int lane) {
+  return TokenShares(size, fetched, num_seqs, max_seq_len, lane).Of(number);
 }
 
 // A work item, as far as it does not depend on the length of the sequence: a share is some place
@@ -80,10 +80,10 @@ struct MmaItem {
     }
   }
 
-  __device__ __forceinline__ void SetShare(const MmaDecodeArgs& args, const LaneLengths& lengths,
+  __device__ __forceinline__ void SetShare(const MmaDecodeArgs& args, const LaneLengths& fetched,
                                            int lane) {
-    const TokenShare place =
-        ShareOf(args.plan.num_shares, lengths, static_cast<int>(args.params.num_seqs), share, lane);
+    const TokenShare place = ShareOf(args.shares, fetched, static_cast<int>(args.params.num_seqs),
+                                     static_cast<int>(args.params.max_seq_len), share, lane);
     sequence = max(place.sequence, 0);
     row = place.sequence < 0 ? -1 : place.row;
     begin = place.begin;

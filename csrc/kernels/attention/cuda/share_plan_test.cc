@@ -1,0 +1,40 @@
+// Shares are the smallest whole units that hold all tokens.
+#include "csrc/kernels/attention/cuda/share_plan.h"
+
+#include <cstdint>
+
+#include "csrc/kernels/common/testing.h"
+
+namespace stablekv {
+namespace {
+
+void TestAnyNumberOfTokens() {
+  for (const int num_shares : {1, 2, 7, 33, 132, 264, 1000}) {
+    const ShareSize size(num_shares);
+    CHECK_THAT(size.num_shares() == num_shares, num_shares);
+    for (int64_t grains = 0; grains < 1 << 25; grains += 1 + grains / 50) {
+      const int64_t tokens = size.TokensOf(static_cast<int>(grains));
+      CHECK_THAT(tokens % kShareUnit == 0 && tokens > 0,
+                 num_shares << " shares of " << grains << " grains: " << tokens);
+      CHECK_THAT(tokens * num_shares >= grains * kShareGrain,
+                 num_shares << " shares of " << tokens << " hold " << grains << " grains");
+      CHECK_THAT(tokens == kShareUnit || (tokens - kShareUnit) * num_shares < grains * kShareGrain,
+                 num_shares << " shares of " << grains << " grains are too large: " << tokens);
+    }
+  }
+}
+
+void TestKnown() {
+  CHECK_THAT(ShareSize().num_shares() == 0, "none");
+  CHECK_THAT(ShareSize(256).TokensOf(64 * 4096 / kShareGrain) == 1024, "even");
+  CHECK_THAT(ShareSize(256).TokensOf(64 * 4096 / kShareGrain + 1) == 1280, "a grain more");
+}
+
+}  // namespace
+}  // namespace stablekv
+
+int main() {
+  stablekv::TestAnyNumberOfTokens();
+  stablekv::TestKnown();
+  return stablekv::testing::Finish();
+}
