@@ -25,13 +25,13 @@ class LengthOrder {
   __device__ __forceinline__ int Find() {
     const int count = static_cast<int>(args_.params.num_seqs);
     const int padded = (count + 3) / 4 * 4;
-    const int first = LoadUncached(args_.params.seq_lens);
+    first_ = LoadUncached(args_.params.seq_lens);
     bool equal = true;
 #pragma unroll
     for (int k = 0; k < kMine; ++k) {
       const int i = SequenceOf(k);
       mine_[k] = i < count ? LoadUncached(args_.params.seq_lens + i) : INT32_MIN;
-      equal &= i >= count || mine_[k] == first;
+      equal &= i >= count || mine_[k] == first_;
       if (i < padded) lengths_[i] = mine_[k];
     }
     FenceBulkCopies();  // what the threads do with the tiles' place comes before the tiles
@@ -56,7 +56,7 @@ class LengthOrder {
 
   // Whether this thread finds other lengths than Find() did.
   __device__ __forceinline__ bool HasChanged() const {
-    bool changed = false;
+    bool changed = LoadUncached(args_.params.seq_lens) != first_;
 #pragma unroll
     for (int k = 0; k < kMine; ++k) {
       const int i = SequenceOf(k);
@@ -79,7 +79,9 @@ class LengthOrder {
   int rank_;
   typename Shape::Shared& shared_;
   int* lengths_;
-  int mine_[kMine];  // lengths
+  // Lengths, which each thread has fetched by itself: two may have different ones of a sequence.
+  int first_;
+  int mine_[kMine];
 };
 
 }  // namespace stablekv
