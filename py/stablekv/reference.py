@@ -198,7 +198,7 @@ def attention(
             logits.masked_fill_(~attended, float("-inf"))
             values = values.where(attended.T[:, :, None], 0.0)  # NaN there does not matter
         weights = logits.softmax(dim=1)
-        weights[logits.isneginf().all(dim=1)] = 0.0  # a head that skips every token
+        weights[logits.isneginf().all(dim=1)] = 0.0  # of skipped tokens, or of keys: no weight
         result[sequence] = torch.einsum("ht,thd->hd", weights, values)
     return result
 

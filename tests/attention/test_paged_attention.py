@@ -201,6 +201,34 @@ def test_logits_that_only_a_running_maximum_survives(version, device):
 
 @each_device
 @each_version
+@each_dtype
+@pytest.mark.parametrize("largest", [3e7, 6e7, 1e8])
+@pytest.mark.parametrize("kind", ["auto", "fp8_e4m3", "fp8_e5m2"])
+def test_logits_so_large_that_float32_is_coarse(kind, largest, dtype, version, device):
+    """It has multiples of 2, 4 or 8 there, and of their base-2 equals of 4, 8 or 16."""
+    case = AttentionCase(seq_lens=(600, 33), dtype=dtype, kv_cache_dtype=kind)
+    arguments = attention.arguments_of(case, device)
+    key = {"auto": 1024.0, "fp8_e4m3": 0x7E, "fp8_e5m2": 0x7B}[kind]  # fp8: the largest number
+    arguments["key_cache"].fill_(key)
+    arguments["query"].fill_(1024.0)
+    number = {"auto": 1024.0, "fp8_e4m3": 448.0, "fp8_e5m2": 57344.0}[kind]
+    arguments["scale"] = largest / (1024.0 * number * case.head_size)
+    assert attention.check(version, arguments).any()
+
+
+@each_device
+@each_version
+@each_dtype
+def test_logits_of_minus_infinity_have_no_weight(dtype, version, device):
+    arguments = attention.arguments_of(AttentionCase(seq_lens=(600, 33), dtype=dtype), device)
+    arguments["key_cache"].fill_(1.0)
+    arguments["query"][:, 1:3] = float("-inf")
+    out = attention.check(version, arguments)
+    assert not out[:, 1:3].any() and out[:, 0].any()
+
+
+@each_device
+@each_version
 def test_alibi_slopes_of_zero_are_no_bias(version, device):
     arguments = attention.arguments_of(AttentionCase(), device)
     plain = attention.check(version, arguments).clone()

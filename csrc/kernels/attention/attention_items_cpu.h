@@ -219,29 +219,18 @@ class AttentionItems {
     }
   }
 
-  // Divides by the sum and rounds. A sum of 0 is an empty one, or one of weights that are all 0
-  // because every logit is -Inf: there the formula gives NaN.
+  // Divides by the sum and rounds. A sum of 0 is that of no tokens, or of logits that are all -Inf.
   static void WriteOut(const AttentionPlan& plan, int64_t seq, int64_t head, float sum,
                        float* out) {
     const PagedAttentionParams& params = plan.params;
-    if (sum == 0 && !AttendsToAny(plan, seq, head)) {
-      for (int64_t d = 0; d < params.head_size; ++d) out[d] = 0;
-    } else {
-      for (int64_t d = 0; d < params.head_size; ++d) out[d] = out[d] / sum * plan.v_scale;
+    for (int64_t d = 0; d < params.head_size; ++d) {
+      out[d] = sum == 0 ? 0 : out[d] / sum * plan.v_scale;
     }
     auto* to = static_cast<uint8_t*>(params.out) +
                (seq * params.out_seq_stride + head * params.out_head_stride) * plan.element_bytes;
     for (int64_t d = 0; d < params.head_size; d += 8) {
       Narrow8(plan.element_format, out + d, to + d * plan.element_bytes);
     }
-  }
-
-  static bool AttendsToAny(const AttentionPlan& plan, int64_t seq, int64_t head) {
-    const int64_t length = plan.params.seq_lens[seq];
-    for (int64_t block = 0; block * plan.params.block_size < length; ++block) {
-      if (AttendsTo(plan, seq, head, block)) return true;
-    }
-    return false;
   }
 
   static void Narrow8(VecFormat format, const float* from, uint8_t* to) {

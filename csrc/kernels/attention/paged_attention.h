@@ -32,7 +32,8 @@ struct BlockSparseParams {
 
 // For sequence s of length L, head h, kv head g = h / (num_heads / num_kv_heads), t in [0, L):
 //   l[t] = scale * dot(query[s, h], k[t]) + alibi_slopes[h] * (t - L + 1)
-//   out[s, h] = sum_t softmax(l)[t] * v[t];  zeros when L == 0 or every token is skipped
+//   out[s, h] = sum_t softmax(l)[t] * v[t];  zeros when L == 0, every token is skipped, or every
+//                                            l[t] is -Inf
 // k[t] and v[t] are read at block block_tables[s, t / block_size], offset t % block_size, and are
 // multiplied by their scale when the cache is fp8. Arithmetic is float32. Cache elements past L and
 // table entries past the last block never influence the result and may hold anything.

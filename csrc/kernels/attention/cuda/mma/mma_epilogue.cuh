@@ -28,7 +28,7 @@ __device__ __forceinline__ void PublishWarp(const MmaSoftmax<Shape>& softmax,
     const int i = column % 2;
     const int head = kMmaHeads * p + lane % 4 * 2 + i;
     if (row == 0) {
-      shared.max[warp][head] = softmax.max[p][i];
+      shared.base[warp][head] = MmaSoftmax<Shape>::BaseOf(softmax.max[p][i]);
       shared.sum[warp][head] = softmax.sum[p][i];
     }
 #pragma unroll
@@ -43,9 +43,9 @@ __device__ __forceinline__ void PublishWarp(const MmaSoftmax<Shape>& softmax,
 }
 
 // Four neighbouring elements of the output of a head, before the division by `sum`, for the tokens
-// that were merged so far.
+// that were merged so far. Relative to `base`, as `sum` is.
 struct Merged {
-  float max = -INFINITY;
+  float base = -INFINITY;
   float sum = 0.0f;
   float4 out = {};
 };
@@ -56,8 +56,8 @@ __device__ __forceinline__ Merged MergeParts(int count, const WeightOf& weight_o
                                              const OutOf& out_of) {
   Merged merged;
 #pragma unroll kAtOnce
-  for (int i = 0; i < count; ++i) merged.max = fmaxf(merged.max, weight_of(i).x);
-  const float base = merged.max == -INFINITY ? 0.0f : merged.max;
+  for (int i = 0; i < count; ++i) merged.base = fmaxf(merged.base, weight_of(i).x);
+  const float base = merged.base == -INFINITY ? 0.0f : merged.base;
 #pragma unroll kAtOnce
   for (int i = 0; i < count; ++i) {
     const float2 weight = weight_of(i);
@@ -100,8 +100,8 @@ __device__ __forceinline__ void StoreFour(ElementType type, void* array, int64_t
   for (int i = 0; i < 4; ++i) target[i] = bits[i];
 }
 
-// Writes elements of the result: to params.out, or to a row of the scratch, which has natural
-// logarithms and sums of unscaled weights.
+// Writes elements of the result: to params.out, or to a row of the scratch, whose base is a natural
+// logarithm, in the place of the largest logit.
 template <typename Shape>
 __device__ __forceinline__ void WriteElements(const MmaDecodeArgs& args, const MmaItem& item,
                                               bool whole, int h, int element, const Merged& merged,
@@ -120,9 +120,8 @@ __device__ __forceinline__ void WriteElements(const MmaDecodeArgs& args, const M
             whole ? params.out : args.scratch.tmp_out, first + element, values);
   if (!whole && element == 0) {
     constexpr float kLn2 = 0.6931471805599453f;
-    constexpr float kUnscaled = 1.0f / (1 << Shape::Traits::kWeightExponent);
-    args.scratch.max_logits[row] = merged.max * kLn2;
-    args.scratch.exp_sums[row] = merged.sum * kUnscaled;
+    args.scratch.max_logits[row] = merged.base * kLn2;
+    args.scratch.exp_sums[row] = merged.sum;
   }
 }
 
@@ -132,7 +131,7 @@ __device__ __forceinline__ Merged MergeWarps(typename Shape::Shared& shared, int
                                              int first_warp, int num_warps, int h, int element) {
   return MergeParts<kAtOnce>(
       num_warps,
-      [&](int i) { return float2{shared.max[first_warp + i][h], shared.sum[first_warp + i][h]}; },
+      [&](int i) { return float2{shared.base[first_warp + i][h], shared.sum[first_warp + i][h]}; },
       [&](int i) {
         return *reinterpret_cast<const float4*>(
             &shared.Sums(first_warp + i, ring_tiles)[h][element]);
@@ -186,7 +185,7 @@ __device__ __forceinline__ void WriteItem(const MmaDecodeArgs& args, const MmaIt
     const int target = i / of_rank;
     const int place = rank * of_rank + i - target * of_rank;
     StoreInRank(AddressInRank(&handed.out[place], target), merged.out);
-    StoreInRank(AddressInRank(&handed.weight[place], target), float2{merged.max, merged.sum});
+    StoreInRank(AddressInRank(&handed.weight[place], target), float2{merged.base, merged.sum});
   }
   if (cluster_size == 1) return;
   SyncCluster();

@@ -125,14 +125,17 @@ struct MmaSoftmax {
     }
   }
 
-  // What exponents are taken against: 0 as long as no token is attended to.
+  // What weights and their sums are relative to, given the largest logit: that much less, that the
+  // largest weight is 2^kWeightExponent, or less where float32 is too coarse for that. -inf as long
+  // as no token is attended to.
   static __device__ __forceinline__ float BaseOf(float max) {
-    return max == -INFINITY ? 0.0f : max;
+    constexpr int kExponent = Shape::Traits::kWeightExponent;
+    return kExponent == 0 ? max : __fadd_ru(max, -static_cast<float>(kExponent));
   }
 
   // Takes in a step's scores. `distance` is from the step's first token to the sequence's last.
-  // Sets the weights relative to the new maximum, times 2^kWeightExponent, and the factors for what
-  // was accumulated before. Whether any of the factors of the warp is not 1.
+  // Sets the weights relative to the new base, and the factors for what was accumulated before.
+  // Whether any of the factors of the warp is not 1.
   __device__ __forceinline__ bool Update(const LogitScale<Shape>& scale, uint64_t attended,
                                          float distance, int lane, ScoreTiles<Shape>& scores,
                                          WeightTiles<Shape>& weights, OfHeads<Shape>& factors) {
@@ -145,11 +148,10 @@ struct MmaSoftmax {
       for (int head = 0; head < 2; ++head) {
         const float new_max = fmaxf(max[p][head], MaxOf(scores[p], head));
         moved |= new_max != max[p][head];
-        base[head] = BaseOf(new_max);
-        factors[p][head] = Exp2(max[p][head] - base[head]);
+        base[head] = new_max == -INFINITY ? 0.0f : BaseOf(new_max);
+        factors[p][head] = Exp2(BaseOf(max[p][head]) - base[head]);
         sum[p][head] *= factors[p][head];
         max[p][head] = new_max;
-        base[head] -= static_cast<float>(Shape::Traits::kWeightExponent);
       }
       Weigh(scores[p], base, p, weights);
     }

@@ -65,7 +65,7 @@ struct MmaShape {
 
   struct Shared {
     Slot slots[kWarps][kTiles];
-    float max[kWarps][kHeads];
+    float base[kWarps][kHeads];  // MmaSoftmax
     float sum[kWarps][kHeads];
     int ranked;  // LengthOrder
     // The warps' rings, one after the other.
@@ -86,7 +86,7 @@ struct MmaShape {
   struct Handed {
     static constexpr int kMost = kHeads * kQuads + kMostClusterSize;
     float4 out[kMost];
-    float2 weight[kMost];  // largest logit and sum
+    float2 weight[kMost];  // base and sum
   };
   static __device__ __forceinline__ Handed& HandedBehind(Shared& shared) {
     static_assert(sizeof(Shared) % alignof(float4) == 0);
