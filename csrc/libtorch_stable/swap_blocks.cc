@@ -8,9 +8,11 @@ namespace stablekv {
 
 void SwapBlocks(const Tensor& src, const Tensor& dst, int64_t block_size_in_bytes,
                 const Tensor& block_mapping) {
+  // First: it moves memory that is shared copy-on-write, and src may be the same tensor.
+  const TensorArg dst_arg = OutputArg("dst", dst);
   const SwapBlocksArgs args{
       InputArg("src", src),
-      OutputArg("dst", dst),
+      dst_arg,
       block_size_in_bytes,
       InputArg("block_mapping", block_mapping),
   };

@@ -17,7 +17,8 @@ void SwapBlocksBatch(const Tensor& src_ptrs, const Tensor& dst_ptrs, const Tenso
   if (params.copies.empty()) return;
 #ifdef STABLEKV_WITH_CUDA
   // The tensors say nothing of the memory behind the addresses.
-  const int32_t device = TorchHasCuda() ? CurrentCudaDevice() : -1;
+  int32_t device = -1;
+  if (TorchHasCuda()) ThrowIfError(kOp, FindCudaDevice(&device));
   if (device >= 0) {
     ThrowIfError(kOp, SwapBlocksBatchCuda(params, CurrentCudaStream(device)));
     return;

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "csrc/ops/memory.h"
+
 namespace stablekv {
 namespace {
 
@@ -53,6 +55,13 @@ DType ToDType(int32_t code) {
   return code >= 0 && code < DTypes::kCodes ? kDTypes.of_code[code] : DType::kOther;
 }
 
+// Not for None, which a schema lets pass where it wants a tensor.
+bool IsDefined(AtenTensorHandle handle) {
+  bool is_defined;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_is_defined(handle, &is_defined));
+  return is_defined;
+}
+
 Device DeviceOf(AtenTensorHandle handle) {
   int32_t type;
   TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(handle, &type));
@@ -62,35 +71,47 @@ Device DeviceOf(AtenTensorHandle handle) {
   return {type == kCudaCode ? DeviceType::kCuda : DeviceType::kOther, index};
 }
 
-// A storage that was resized to nothing, as sharded training does to free memory, leaves a tensor
-// with its sizes and an address that is not one.
-void* DataOf(AtenTensorHandle handle, const void* data) {
+// A storage that was resized, to nothing as sharded training does to free memory, or to less,
+// leaves a tensor with its sizes and an address where they are not. Then it is described as without
+// memory.
+void* DataOf(AtenTensorHandle handle, const TensorArg& tensor, const void* data) {
   int64_t storage_bytes;
+  int64_t offset;
   TORCH_ERROR_CODE_CHECK(aoti_torch_get_storage_size(handle, &storage_bytes));
-  return storage_bytes == 0 ? nullptr : const_cast<void*>(data);
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_storage_offset(handle, &offset));
+  const bool is_there = storage_bytes != 0 && FitsInto(tensor, offset, storage_bytes);
+  return is_there ? const_cast<void*>(data) : nullptr;
 }
 
 TensorArg Describe(const char* name, AtenTensorHandle handle, const void* data) {
   int64_t* sizes;
   int64_t* strides;
   int64_t dim;
-  int32_t dtype;
+  int32_t code;
   TORCH_ERROR_CODE_CHECK(aoti_torch_get_sizes(handle, &sizes));
   TORCH_ERROR_CODE_CHECK(aoti_torch_get_strides(handle, &strides));
   TORCH_ERROR_CODE_CHECK(aoti_torch_get_dim(handle, &dim));
-  TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(handle, &dtype));
-  return {name, DataOf(handle, data), sizes, strides, dim, ToDType(dtype), DeviceOf(handle)};
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(handle, &code));
+  TensorArg arg{name, nullptr, sizes, strides, dim, ToDType(code), DeviceOf(handle)};
+  if (arg.dtype == DType::kOther) {
+    arg.other_bytes = static_cast<int32_t>(aoti_torch_dtype_element_size(code));
+    arg.other_number = code;
+  }
+  arg.data = DataOf(handle, arg, data);
+  return arg;
 }
 
 }  // namespace
 
 TensorArg InputArg(const char* name, const Tensor& tensor) {
+  if (!IsDefined(tensor.get())) return NoTensor(name);
   const void* data;
   TORCH_ERROR_CODE_CHECK(torch_get_const_data_ptr(tensor.get(), &data));
   return Describe(name, tensor.get(), data);
 }
 
 TensorArg OutputArg(const char* name, const Tensor& tensor) {
+  if (!IsDefined(tensor.get())) return NoTensor(name);
   void* data;
   TORCH_ERROR_CODE_CHECK(torch_get_mutable_data_ptr(tensor.get(), &data));
   return Describe(name, tensor.get(), data);

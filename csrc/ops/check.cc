@@ -37,6 +37,7 @@ Status ArgumentError(const char* op, const char* argument, const std::string& wa
 
 Status CheckBackend(const char* op, const TensorArg& tensor) {
   if (tensor.device.type != DeviceType::kOther) return Status();
+  if (tensor.dtype == DType::kNone) return ArgumentError(op, tensor.name, "be a tensor", "None");
   return ArgumentError(op, tensor.name, "be on the CPU or on a CUDA device", NameOf(tensor.device));
 }
 
@@ -50,7 +51,7 @@ Status CheckMemory(const char* op, const TensorArg& tensor, const TensorArg& lik
     return ArgumentError(op, tensor.name, "have memory",
                          "a null pointer for shape " + SizesOf(tensor));
   }
-  const int64_t alignment = SizeOf(tensor.dtype);
+  const int64_t alignment = SizeOf(tensor);
   const auto misalignment = reinterpret_cast<uintptr_t>(tensor.data) % alignment;
   if (misalignment != 0) {
     return ArgumentError(op, tensor.name,
@@ -67,11 +68,14 @@ Status CheckDType(const char* op, const TensorArg& tensor, DType want) {
 }
 
 Status CheckSameDType(const char* op, const TensorArg& tensor, const TensorArg& like) {
-  if (tensor.dtype == like.dtype) return Status();
+  const bool both_other = tensor.dtype == DType::kOther && like.dtype == DType::kOther;
+  if (both_other ? tensor.other_number == like.other_number : tensor.dtype == like.dtype) {
+    return Status();
+  }
   return ArgumentError(
       op, tensor.name,
       std::string("be ") + NameOf(like.dtype) + " (the dtype of " + like.name + ")",
-      NameOf(tensor.dtype));
+      both_other ? "another such" : NameOf(tensor.dtype));
 }
 
 Status CheckDTypeIn(const char* op, const TensorArg& tensor, std::initializer_list<DType> want) {

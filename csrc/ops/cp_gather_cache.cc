@@ -20,13 +20,11 @@ int64_t EntrySize(const TensorArg& tensor, int64_t first) {
 }
 
 Status CheckWidth(const TensorArg& tensor) {
-  if (tensor.dtype != DType::kOther && SizeOf(tensor.dtype) <= 4) return Status();
-  const std::string width =
-      tensor.dtype == DType::kOther
-          ? ""
-          : " (Unsupported data type width: " + std::to_string(SizeOf(tensor.dtype)) + ")";
-  return ArgumentError(kOp, tensor.name, "have elements of 1, 2 or 4 bytes",
-                       NameOf(tensor.dtype) + width);
+  const int64_t width = SizeOf(tensor);
+  if (tensor.dtype != DType::kNone && (width == 1 || width == 2 || width == 4)) return Status();
+  return ArgumentError(
+      kOp, tensor.name, "have elements of 1, 2 or 4 bytes",
+      NameOf(tensor.dtype) + (" (Unsupported data type width: " + std::to_string(width) + ")"));
 }
 
 Status CheckTokens(const CpGatherCacheArgs& args) {
@@ -68,7 +66,7 @@ Status PrepareCpGatherCache(const CpGatherCacheArgs& args, GatherRowsParams* par
       kOp, {src, args.block_table, args.cu_seq_lens, seq_starts, dst.size(0)}, &params->rows));
   STABLEKV_RETURN_IF_ERROR(
       CheckDisjoint(kOp, dst, {&args.block_table, &args.cu_seq_lens, seq_starts}));
-  const int64_t width = SizeOf(src.dtype);
+  const int64_t width = SizeOf(src);
   params->num_pieces = 1;
   params->pieces[0] = {src.data,
                        dst.data,

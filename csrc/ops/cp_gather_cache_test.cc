@@ -108,6 +108,14 @@ void TestAccepted() {
     CHECK_MESSAGE(call.Prepare(&params), "");
     CHECK_EQUAL(params.pieces[0].bytes, 24 * SizeOf(dtype), "");
   }
+  accepted([](Call& c) {
+    for (FakeTensor* tensor : {&c.src_cache, &c.dst}) {
+      tensor->dtype = DType::kOther;
+      tensor->other_bytes = 2;
+      tensor->other_number = 44;
+    }
+  });
+  CHECK_EQUAL(params.pieces[0].bytes, 48, "");
 }
 
 void TestTokens() {
@@ -119,8 +127,17 @@ void TestTokens() {
       "src_cache must have elements of 1, 2 or 4 bytes, got complex128 (Unsupported data type "
       "width: 16)",
       [](Call& c) { c.src_cache.dtype = c.dst.dtype = DType::kComplex128; });
-  Refused("src_cache must have elements of 1, 2 or 4 bytes, got a dtype that no operator takes",
-          [](Call& c) { c.src_cache.dtype = c.dst.dtype = DType::kOther; });
+  const std::string other = "a dtype that torch 2.10 has no stable name for";
+  Refused("src_cache must have elements of 1, 2 or 4 bytes, got " + other +
+              " (Unsupported data type width: 8)",
+          [](Call& c) {
+            c.src_cache.dtype = c.dst.dtype = DType::kOther;
+            c.src_cache.other_bytes = c.dst.other_bytes = 8;
+          });
+  Refused("dst must be " + other + " (the dtype of src_cache), got another such", [](Call& c) {
+    c.src_cache.dtype = c.dst.dtype = DType::kOther;
+    c.dst.other_number = 1;
+  });
   Refused("dst must be float16 (the dtype of src_cache), got bfloat16",
           [](Call& c) { c.dst.dtype = DType::kBFloat16; });
   Refused("src_cache must be on the CPU or on a CUDA device, got a device that no operator runs on",

@@ -44,10 +44,12 @@ const char* NameOf(DType dtype) {
       return "complex64";
     case DType::kComplex128:
       return "complex128";
+    case DType::kNone:
+      return "None";
     case DType::kOther:
       break;
   }
-  return "a dtype that no operator takes";
+  return "a dtype that torch 2.10 has no stable name for";
 }
 
 std::string NameOf(const Device& device) {

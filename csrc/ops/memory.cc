@@ -9,13 +9,13 @@ namespace stablekv {
 namespace {
 
 uint64_t StepOf(const TensorArg& tensor, int64_t i) {
-  return static_cast<uint64_t>(tensor.stride(i)) * static_cast<uint64_t>(SizeOf(tensor.dtype));
+  return static_cast<uint64_t>(tensor.stride(i)) * static_cast<uint64_t>(SizeOf(tensor));
 }
 
 // Bytes from the first element to the end of the last one, leaving out dimensions that step by
 // multiples of `pitch`, unless it is 0.
 uint64_t ExtentWithin(uint64_t pitch, const TensorArg& tensor) {
-  uint64_t extent = static_cast<uint64_t>(SizeOf(tensor.dtype));
+  uint64_t extent = static_cast<uint64_t>(SizeOf(tensor));
   for (int64_t i = 0; i < tensor.dim; ++i) {
     const uint64_t step = StepOf(tensor, i);
     if (pitch == 0 || step % pitch != 0) extent += static_cast<uint64_t>(tensor.size(i) - 1) * step;
@@ -31,7 +31,7 @@ bool Alternate(uint64_t pitch, const TensorArg& low, const TensorArg& high, uint
 }
 
 bool SameLayout(const TensorArg& a, const TensorArg& b) {
-  if (a.dim != b.dim || SizeOf(a.dtype) != SizeOf(b.dtype)) return false;
+  if (a.dim != b.dim || SizeOf(a) != SizeOf(b)) return false;
   for (int64_t i = 0; i < a.dim; ++i) {
     if (a.size(i) != b.size(i)) return false;
     if (a.size(i) > 1 && a.stride(i) != b.stride(i)) return false;
@@ -43,7 +43,7 @@ bool SameLayout(const TensorArg& a, const TensorArg& b) {
 // halves of a tensor whose elements are distinct: that of one more dimension.
 bool AreHalves(const TensorArg& low, const TensorArg& high, uint64_t distance) {
   constexpr int64_t kMaxDim = 8;
-  const auto element = static_cast<uint64_t>(SizeOf(low.dtype));
+  const auto element = static_cast<uint64_t>(SizeOf(low));
   if (low.dim >= kMaxDim || !SameLayout(low, high) || distance % element != 0) return false;
   int64_t sizes[kMaxDim] = {2};
   int64_t strides[kMaxDim] = {static_cast<int64_t>(distance / element)};
@@ -85,9 +85,20 @@ int64_t SizeOf(DType dtype) {
     case DType::kInt8:
     case DType::kBool:
     case DType::kOther:
+    case DType::kNone:
       break;
   }
   return 1;
+}
+
+int64_t SizeOf(const TensorArg& tensor) {
+  return tensor.dtype == DType::kOther ? tensor.other_bytes : SizeOf(tensor.dtype);
+}
+
+bool FitsInto(const TensorArg& tensor, int64_t offset, int64_t bytes) {
+  if (NumElements(tensor) == 0) return true;
+  const auto end = static_cast<uint64_t>(offset * SizeOf(tensor)) + ExtentWithin(0, tensor);
+  return end <= static_cast<uint64_t>(bytes);
 }
 
 int64_t NumElements(const TensorArg& tensor) {

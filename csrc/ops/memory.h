@@ -8,8 +8,12 @@
 
 namespace stablekv {
 
-// Bytes of one element; 1 for DType::kOther.
+// Bytes of one element; 1 for those that are not known.
 int64_t SizeOf(DType dtype);
+int64_t SizeOf(const TensorArg& tensor);
+
+// Whether a storage of `bytes` has all elements of a tensor that begins `offset` elements in it.
+bool FitsInto(const TensorArg& tensor, int64_t offset, int64_t bytes);
 
 // Elements, the product of the sizes.
 int64_t NumElements(const TensorArg& tensor);

@@ -184,6 +184,20 @@ void TestSmallThings() {
   CHECK_EQUAL(SizeOf(DType::kFloat32), 4, "");
   CHECK_EQUAL(SizeOf(DType::kBFloat16), 2, "");
   CHECK_EQUAL(SizeOf(DType::kFloat8E5M2), 1, "");
+  FakeTensor other("t", DType::kOther, {3});
+  other.other_bytes = 16;
+  CHECK_EQUAL(SizeOf(other.arg()), 16, "");
+}
+
+void TestFitsInto() {
+  FakeTensor tensor("t", DType::kInt32, {3, 2});
+  CHECK_THAT(FitsInto(tensor.arg(), 0, 24), "just");
+  CHECK_THAT(!FitsInto(tensor.arg(), 0, 23), "");
+  CHECK_THAT(FitsInto(tensor.arg(), 5, 44) && !FitsInto(tensor.arg(), 5, 43), "from an offset on");
+  tensor.strides = {0, 10};
+  CHECK_THAT(FitsInto(tensor.arg(), 0, 44) && !FitsInto(tensor.arg(), 0, 43), "with gaps");
+  tensor.Reshape({0, 2});
+  CHECK_THAT(FitsInto(tensor.arg(), 7, 0), "no elements");
 }
 
 }  // namespace
@@ -195,5 +209,6 @@ int main() {
   stablekv::TestSlicesOfOneBuffer();
   stablekv::TestCachesOfOneBuffer();
   stablekv::TestSmallThings();
+  stablekv::TestFitsInto();
   return stablekv::testing::Finish();
 }

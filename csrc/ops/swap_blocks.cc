@@ -13,10 +13,6 @@ constexpr const char* kOp = "swap_blocks";
 
 Status CheckCache(const TensorArg& cache) {
   STABLEKV_RETURN_IF_ERROR(CheckBackend(kOp, cache));
-  if (cache.dtype == DType::kOther) {  // of unknown size
-    return ArgumentError(kOp, cache.name, "be of a dtype that the stable ABI of torch 2.10 names",
-                         NameOf(cache.dtype));
-  }
   STABLEKV_RETURN_IF_ERROR(CheckMemory(kOp, cache, cache));
   return CheckNoGaps(kOp, cache);
 }
@@ -39,7 +35,7 @@ Status CheckMapping(const TensorArg& mapping) {
 }
 
 int64_t NumBlocks(const TensorArg& cache, int64_t block_bytes) {
-  return NumElements(cache) * SizeOf(cache.dtype) / block_bytes;
+  return NumElements(cache) * SizeOf(cache) / block_bytes;
 }
 
 Status CheckBlock(const SwapBlocksArgs& args, const TensorArg& cache, int64_t row, int64_t column,

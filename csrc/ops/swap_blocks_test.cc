@@ -76,6 +76,7 @@ void TestAccepted() {
   Accepted([](Call& c) { c.dst.address = c.src.address; });
   Accepted([](Call& c) { c.block_mapping.Reshape({0, 2}); });
   Accepted([](Call& c) { c.block_size_in_bytes = 1; });
+  Accepted([](Call& c) { c.dst.dtype = DType::kOther; });
   Accepted([](Call& c) {
     c.block_mapping.Reshape({0, 2});
     c.block_size_in_bytes = std::numeric_limits<int64_t>::max();
@@ -95,11 +96,10 @@ void TestRefusedTensors() {
     c.src.device = {DeviceType::kCuda, 0};
     c.dst.device = {DeviceType::kCuda, 1};
   });
-  Refused(
-      "src must be of a dtype that the stable ABI of torch 2.10 names, got a dtype that no "
-      "operator "
-      "takes",
-      [](Call& c) { c.src.dtype = DType::kOther; });
+  Refused("src must be a tensor, got None", [](Call& c) {
+    c.src.dtype = DType::kNone;
+    c.src.device.type = DeviceType::kOther;
+  });
   Refused("dst must have memory, got a null pointer for shape [8, 64]",
           [](Call& c) { c.dst.address = 0; });
   Refused(

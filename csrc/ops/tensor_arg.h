@@ -30,6 +30,7 @@ enum class DType : int8_t {
   kComplex64,
   kComplex128,
   kOther,  // what the stable ABI of torch 2.10 has no name for
+  kNone,   // of no tensor: None came for one
 };
 
 enum class DeviceType : int8_t { kCpu, kCuda, kOther };
@@ -52,10 +53,18 @@ struct TensorArg {
   int64_t dim;
   DType dtype;
   Device device;
+  // Of DType::kOther: the bytes of an element, and a number that is another for another dtype.
+  int32_t other_bytes = 1;
+  int32_t other_number = 0;
 
   int64_t size(int64_t i) const { return sizes[i]; }
   int64_t stride(int64_t i) const { return strides[i]; }
 };
+
+// None where a tensor was to come. No check of a dtype or a device lets it pass.
+inline TensorArg NoTensor(const char* name) {
+  return {name, nullptr, nullptr, nullptr, 0, DType::kNone, {DeviceType::kOther, 0}};
+}
 
 }  // namespace stablekv
 

@@ -30,14 +30,22 @@ struct FakeTensor {
   }
 
   TensorArg arg() const {
-    return {name,           reinterpret_cast<void*>(address),   sizes.data(),
-            strides.data(), static_cast<int64_t>(sizes.size()), dtype,
-            device};
+    return {name,
+            reinterpret_cast<void*>(address),
+            sizes.data(),
+            strides.data(),
+            static_cast<int64_t>(sizes.size()),
+            dtype,
+            device,
+            other_bytes,
+            other_number};
   }
 
   const char* name;
   DType dtype;
   Device device;
+  int32_t other_bytes = 1;
+  int32_t other_number = 0;
   uintptr_t address;
   std::vector<int64_t> sizes;
   std::vector<int64_t> strides;

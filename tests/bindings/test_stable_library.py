@@ -144,6 +144,13 @@ def test_memory_that_was_freed_is_refused():
         torch.ops._C_cache_ops.reshape_and_cache(*arguments.values())
 
 
+def test_memory_that_was_cut_short_is_refused():
+    arguments = reshape_arguments(tokens=3)
+    arguments["value"].untyped_storage().resize_(arguments["value"].nbytes - 1)
+    with pytest.raises(RuntimeError, match=r"value must have memory, got a null pointer"):
+        torch.ops._C_cache_ops.reshape_and_cache(*arguments.values())
+
+
 def test_copy_on_write_inputs_stay_shared_and_outputs_do_not():
     arguments = reshape_arguments()
     original = arguments["key_cache"]

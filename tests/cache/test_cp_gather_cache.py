@@ -27,6 +27,8 @@ _DTYPES = (
     torch.float8_e5m2fnuz,
     torch.complex32,
 )
+# Those that torch 2.10 has no stable name for; random numbers are not made of them.
+_NAMELESS = (torch.float8_e8m0fnu, torch.float4_e2m1fn_x2)
 
 each_starts = pytest.mark.parametrize("seq_starts", [None, (3, 40, 0, 21), (0, 0, 16, 8)])
 
@@ -40,6 +42,20 @@ def test_copies_elements_of_any_kind_bit_for_bit(dtype, device):
         arguments["src_cache"] = arguments["src_cache"] > 0
         arguments["dst"] = arguments["dst"] > 0
     gather.check_plain(arguments)
+
+
+@each_device
+@pytest.mark.parametrize("dtype", _NAMELESS, ids=str)
+def test_copies_elements_without_a_stable_name(dtype, device):
+    arguments = gather.plain_arguments(GatherCase(dtype=torch.uint8), device)
+    as_bytes = dict(arguments, dst=arguments["dst"].clone())
+    stablekv.cp_gather_cache(**as_bytes)
+    seen = {name: arguments[name].view(dtype) for name in ("src_cache", "dst")}
+    stablekv.cp_gather_cache(**{**arguments, **seen})
+    assert torch.equal(arguments["dst"], as_bytes["dst"])
+    other = seen["dst"].view(_NAMELESS[dtype == _NAMELESS[0]])
+    with pytest.raises(RuntimeError, match=r"dst must be .* src_cache.*, got another such"):
+        stablekv.cp_gather_cache(**{**arguments, **seen, "dst": other})
 
 
 @each_device

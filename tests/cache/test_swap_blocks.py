@@ -72,6 +72,19 @@ def test_rows_see_what_earlier_rows_wrote(mapping, block_bytes, device):
 
 
 @each_device
+def test_a_lazy_clone_is_copied_within_like_any_tensor(device):
+    """Rows see what earlier rows wrote, and the tensor that shares the memory does not change."""
+    arguments = swap.arguments_of(SwapCase(((0, 1), (1, 2), (2, 3))), device, device)
+    original = arguments["src"]
+    want, before = original.clone(), original.clone()
+    stablekv.swap_blocks(**{**arguments, "src": want, "dst": want})
+    lazy = torch._lazy_clone(original)
+    stablekv.swap_blocks(**{**arguments, "src": lazy, "dst": lazy})
+    assert torch.equal(lazy, want)
+    assert torch.equal(original, before)
+
+
+@each_device
 @pytest.mark.parametrize("offset", [1, 16, 32, 64, 128])
 def test_two_views_of_one_memory(offset, device):
     """Blocks of the two lie across each other: a row reads parts of two others' destinations."""

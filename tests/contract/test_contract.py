@@ -63,6 +63,32 @@ def test_the_rest_is_refused_and_nothing_written(operator, variant, refusal, dev
     _check_refused(operator, arguments, refusal.arguments)
 
 
+@each_device
+@pytest.mark.parametrize(
+    "operator, variant, written, other",
+    [
+        pytest.param(
+            operator,
+            variant,
+            row.name,
+            other.name,
+            id=f"{operator}-{variant}-{row.name}-{other.name}",
+        )
+        for operator in OPERATORS
+        for variant in (_PLAIN, _FP8)
+        for row in contract.rows_of(operator, variant)
+        for other in contract.rows_of(operator, variant)
+        if row.written and other is not row and {row.name, other.name} != operator.may_share
+    ],
+)
+def test_what_is_written_shares_no_memory(operator, variant, written, other, device):
+    arguments = _arguments(operator, variant, device)
+    if len({arguments[name].device for name in (written, other)}) == 2:
+        pytest.skip("two devices share no memory")
+    tensors.share_memory(arguments, written, other)
+    _check_refused(operator, arguments, (written, other))
+
+
 @on_cuda
 @pytest.mark.parametrize(
     "operator, row, home, away",

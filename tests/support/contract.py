@@ -7,7 +7,7 @@ gap, another device) and calls that must work (gaps, sizes and dtypes that the r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,9 +138,16 @@ class Operator:
     build_empty: Callable[[str], Arguments]  # a good call of no tokens, on a device
     refusals: tuple[Refusal, ...] = ()  # those that do not follow from rows
     memory: Callable[[str], Sequence[torch.Tensor]] = lambda device: ()  # reached by address
+    may_share: Set[str] = frozenset()  # two tensors that may be one
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def optional(self) -> set[str]:
+        """The arguments that may be None."""
+        schema = getattr(getattr(torch.ops, self.namespace), self.name).default._schema
+        return {a.name for a in schema.arguments if isinstance(a.type, torch.OptionalType)}
 
 
 def rows_of(operator: Operator, variant: Variant) -> list[Row]:
@@ -157,6 +164,8 @@ def refusals(operator: Operator, variant: Variant) -> Iterator[Refusal]:
                 label = f"{row.name}-is-{str(dtype).removeprefix('torch.')}"
                 yield Refusal(label, (row.name,), _retyped(row.name, dtype))
         yield Refusal(f"{row.name}-on-meta", (row.name,), _moved(row.name, "meta"))
+        if row.name not in operator.optional:
+            yield Refusal(f"{row.name}-is-none", (row.name,), _changed(row.name, lambda _: None))
         if row.dims:
             yield from _bad_shapes(operator, row)
         elif row.free:

@@ -100,7 +100,7 @@ CP_GATHER_CACHE = Operator(
                 ("src_cache",),
                 _zeros_of(dtype, "src_cache", "dst"),
             )
-            for dtype in (torch.float64, torch.int64, torch.complex128, torch.float8_e8m0fnu)
+            for dtype in (torch.float64, torch.int64, torch.complex128)
         ),
         Refusal("dst-in-src_cache", ("dst",), _overlapping("dst", "src_cache")),
         *_wrong_tables("cu_seq_lens"),

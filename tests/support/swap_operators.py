@@ -28,6 +28,7 @@ _ANY_DTYPE = (
     torch.uint64,
     torch.float8_e4m3fnuz,
     torch.float8_e5m2fnuz,
+    torch.float8_e8m0fnu,
     torch.complex32,
     torch.complex64,
     torch.complex128,
@@ -64,6 +65,7 @@ SWAP_BLOCKS = Operator(
     call=stablekv.swap_blocks,
     check=swap.check,
     build_empty=lambda device: swap.arguments_of(SwapCase(mapping=()), device, device),
+    may_share=frozenset({"src", "dst"}),
     refusals=(
         *(
             Refusal(

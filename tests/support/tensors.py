@@ -47,6 +47,16 @@ def shifted(tensor: torch.Tensor, elements: int) -> torch.Tensor:
     return view
 
 
+def share_memory(arguments: dict[str, Any], *names: str) -> None:
+    """Puts the smallest of these tensors where the largest one begins."""
+    small, large = sorted(names, key=lambda name: arguments[name].nbytes)
+    memory = arguments[large].contiguous().flatten().view(torch.uint8)
+    inner = memory[: arguments[small].nbytes]
+    inner.copy_(arguments[small].contiguous().flatten().view(torch.uint8))
+    for name, part in ((large, memory), (small, inner)):
+        arguments[name] = part.view(arguments[name].dtype).view(arguments[name].shape)
+
+
 @contextlib.contextmanager
 def far_apart(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
     """An equal tensor whose last row begins 2^31 elements after the first, 8 GiB at the most.

@@ -15,8 +15,9 @@ namespace stablekv {
 // block_size:
 //   key_cache[b, h, d / x, o, d % x] = store(key[i, h, d], k_scale)
 //   value_cache[b, h, d, o]          = store(value[i, h, d], v_scale)
-// A negative slot is padding: nothing is read or written for it. Strides are in elements of the
-// tensor they belong to; dimensions without a stride here are contiguous.
+// A negative slot is padding: nothing is written for it, but its row of key and value may be read.
+// Strides are in elements of the tensor they belong to; dimensions without a stride here are
+// contiguous.
 struct ReshapeAndCacheParams {
   const void* key;              // [num_tokens, num_heads, head_size], `element`
   const void* value;            // [num_tokens, num_heads, head_size], `element`

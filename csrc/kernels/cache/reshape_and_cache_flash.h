@@ -31,7 +31,7 @@ struct FlashSide {
 //   cache[b, o, h, d] = store(source[i, h, d], scale of h)
 // so that element d of (block b, token o, head h) is at cache + b * cache_block_stride + o *
 // cache_token_stride + h * cache_head_stride + d, whatever the order of these strides. A negative
-// slot is padding: nothing is read or written for it.
+// slot is padding: nothing is written for it, but its rows of the sources may be read.
 struct ReshapeAndCacheFlashParams {
   FlashSide key;
   FlashSide value;

@@ -24,8 +24,9 @@ Status SwapBlocksBatchCpu(const SwapBlocksBatchParams& params, ParallelFor paral
 // device, but for memory of the CPU that is not pinned.
 Status SwapBlocksBatchCuda(const SwapBlocksBatchParams& params, CudaStream stream);
 
-// The current CUDA device, or -1 where there is none.
-int32_t CurrentCudaDevice();
+// Sets the current CUDA device, or -1 where there is none at all. An error where there are devices
+// that cannot be used, as in a child of a process that used one: addresses may be theirs.
+Status FindCudaDevice(int32_t* device);
 
 }  // namespace stablekv
 

@@ -1,5 +1,7 @@
 #include "csrc/libtorch_stable/tensor_arg.h"
 
+#include "csrc/ops/memory.h"
+
 namespace stablekv {
 namespace {
 
@@ -55,24 +57,35 @@ Device ToDevice(c10::Device device) {
   return {device.is_cuda() ? DeviceType::kCuda : DeviceType::kOther, device.index()};
 }
 
-// A storage that was resized to nothing leaves a tensor with its sizes and an address that is none.
+// A storage that was resized leaves a tensor with its sizes and an address where they are not.
 TensorArg Describe(const char* name, const at::Tensor& tensor, const void* data) {
-  return {name,
-          tensor.storage().nbytes() == 0 ? nullptr : const_cast<void*>(data),
-          tensor.sizes().data(),
-          tensor.strides().data(),
-          tensor.dim(),
-          ToDType(tensor.scalar_type()),
-          ToDevice(tensor.device())};
+  TensorArg arg{name,
+                nullptr,
+                tensor.sizes().data(),
+                tensor.strides().data(),
+                tensor.dim(),
+                ToDType(tensor.scalar_type()),
+                ToDevice(tensor.device())};
+  if (arg.dtype == DType::kOther) {
+    arg.other_bytes = static_cast<int32_t>(tensor.element_size());
+    arg.other_number = static_cast<int32_t>(tensor.scalar_type());
+  }
+  const auto bytes = static_cast<int64_t>(tensor.storage().nbytes());
+  if (bytes != 0 && FitsInto(arg, tensor.storage_offset(), bytes)) {
+    arg.data = const_cast<void*>(data);
+  }
+  return arg;
 }
 
 }  // namespace
 
 TensorArg InputArg(const char* name, const at::Tensor& tensor) {
+  if (!tensor.defined()) return NoTensor(name);
   return Describe(name, tensor, tensor.const_data_ptr());
 }
 
 TensorArg OutputArg(const char* name, const at::Tensor& tensor) {
+  if (!tensor.defined()) return NoTensor(name);
   return Describe(name, tensor, tensor.mutable_data_ptr());
 }
 

@@ -5,7 +5,7 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
-#include <string>
+#include <sstream>
 
 #include "csrc/kernels/cache/memory_copies.h"
 #include "csrc/kernels/common/status.h"
@@ -17,11 +17,20 @@ inline bool Continues(const MemoryCopy& copy, const MemoryCopy& next) {
   return next.from == copy.from + copy.bytes && next.to == copy.to + copy.bytes;
 }
 
+// What the driver said of a copy. Its number would say nothing to a caller some of whose copies had
+// nothing to do, or were merged.
+inline Status CopyError(const MemoryCopy& copy, cudaError_t error) {
+  std::ostringstream message;
+  message << "a copy of " << copy.bytes << " bytes from " << static_cast<const void*>(copy.from)
+          << " to " << static_cast<const void*>(copy.to)
+          << " failed: " << cudaGetErrorString(error);
+  return Status::Error(message.str());
+}
+
 // Enqueues `count` copies, in order. Neighbours that continue each other on both sides become one,
-// but for cudaMemcpyDefault, where they may belong to different allocations. Messages count copies
-// from `first`.
+// but for cudaMemcpyDefault, where they may belong to different allocations.
 inline Status EnqueueCopies(const MemoryCopy* copies, int64_t count, cudaMemcpyKind kind,
-                            cudaStream_t stream, int64_t first = 0) {
+                            cudaStream_t stream) {
   for (int64_t i = 0; i < count;) {
     MemoryCopy copy = copies[i];
     int64_t next = i + 1;
@@ -37,9 +46,7 @@ inline Status EnqueueCopies(const MemoryCopy* copies, int64_t count, cudaMemcpyK
         cudaMemcpyAsync(copy.to, copy.from, static_cast<size_t>(copy.bytes), kind, stream);
     if (error != cudaSuccess) {
       (void)cudaGetLastError();
-      return Status::Error("copy " + std::to_string(first + i) + ", of " +
-                           std::to_string(copy.bytes) +
-                           " bytes, failed: " + cudaGetErrorString(error));
+      return CopyError(copy, error);
     }
     i = next;
   }

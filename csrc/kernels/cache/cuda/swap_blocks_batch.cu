@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "csrc/kernels/cache/cuda/enqueue_copies.h"
@@ -65,15 +66,21 @@ struct Batch {
 
 }  // namespace
 
-int32_t CurrentCudaDevice() {
+Status FindCudaDevice(int32_t* device) {
+  *device = -1;
   int count = 0;
-  int device = -1;
-  if (cudaGetDeviceCount(&count) != cudaSuccess || count == 0 ||
-      cudaGetDevice(&device) != cudaSuccess) {
-    (void)cudaGetLastError();
-    return -1;
+  cudaError_t error = cudaGetDeviceCount(&count);
+  const bool is_missing = error == cudaErrorNoDevice || error == cudaErrorInsufficientDriver ||
+                          (error == cudaSuccess && count == 0);
+  int current = -1;
+  if (error == cudaSuccess && count > 0) error = cudaGetDevice(&current);
+  if (error != cudaSuccess) (void)cudaGetLastError();
+  if (is_missing) return Status();
+  if (error != cudaSuccess) {
+    return Status::Error(std::string("CUDA has no current device: ") + cudaGetErrorString(error));
   }
-  return device;
+  *device = current;
+  return Status();
 }
 
 Status SwapBlocksBatchCuda(const SwapBlocksBatchParams& params, CudaStream stream) {
@@ -98,8 +105,8 @@ Status SwapBlocksBatchCuda(const SwapBlocksBatchParams& params, CudaStream strea
       // are independent of each other, so that this does no harm, and a copy that is at fault is
       // named below.
     }
-    STABLEKV_RETURN_IF_ERROR(EnqueueCopies(&copies[begin], static_cast<int64_t>(count),
-                                           cudaMemcpyDefault, stream, static_cast<int64_t>(begin)));
+    STABLEKV_RETURN_IF_ERROR(
+        EnqueueCopies(&copies[begin], static_cast<int64_t>(count), cudaMemcpyDefault, stream));
   }
   return Status();
 }
