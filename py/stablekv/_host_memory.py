@@ -16,7 +16,8 @@ def zeros(
 ) -> torch.Tensor:
     """torch.zeros; on the CPU in huge pages, if it is at least as big as one."""
     tensor = torch.empty(shape, dtype=dtype, device=device)
-    if tensor.device.type == "cpu" and not torch.compiler.is_compiling():
+    has_memory = type(tensor) is torch.Tensor  # not a fake tensor's
+    if tensor.device.type == "cpu" and has_memory and not torch.compiler.is_compiling():
         _ask_for_huge_pages(tensor)
     return tensor.zero_()
 

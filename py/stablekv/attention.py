@@ -22,6 +22,8 @@ class BlockSparse(NamedTuple):
 
 DENSE = BlockSparse(local_blocks=0, vert_stride=0)
 
+_LONGEST = 2**31 - 1  # tokens of a sequence: lengths are int32
+
 
 def paged_attention_v1(
     out: torch.Tensor,
@@ -236,7 +238,7 @@ def paged_attention(
     num_seqs, num_heads, head_size = query.shape
     num_kv_heads, block_size = key_cache.shape[1], key_cache.shape[3]
     if max_seq_len is None:
-        max_seq_len = block_tables.shape[1] * block_size
+        max_seq_len = min(block_tables.shape[1] * block_size, _LONGEST)
     if out is None:
         out = query.new_empty((num_seqs, num_heads, head_size))
     _library.paged_attention_v1(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import SupportsIndex
 
 import torch
 
@@ -32,6 +34,7 @@ class Batch:
     seq_lens: torch.Tensor  # [num_seqs] int32, new tokens included
     max_seq_len: int  # tokens of the longest
     num_freed: int = field(repr=False)  # sequences that the cache had freed before
+    owner: object = field(repr=False, compare=False)  # stands for the cache
 
 
 @dataclass
@@ -68,8 +71,8 @@ class KVCache:
         block_size: int = 16,
         dtype: torch.dtype = torch.float32,
         kv_cache_dtype: str = "auto",
-        k_scale: float | Sequence[float] = 1.0,
-        v_scale: float | Sequence[float] = 1.0,
+        k_scale: float | Sequence[float] | torch.Tensor = 1.0,
+        v_scale: float | Sequence[float] | torch.Tensor = 1.0,
         device: torch.device | str = "cpu",
     ) -> None:
         """Allocates the cache, zeroed, with no sequences in it.
@@ -84,7 +87,7 @@ class KVCache:
             kv_cache_dtype: "auto" stores elements as they are; "fp8" (e4m3) and "fp8_e5m2" in a
                 byte.
             k_scale, v_scale: for fp8, the value that one stored unit stands for; one for all
-                layers, or one a layer.
+                layers, or one a layer; numbers or a tensor.
             device: of the cache.
 
         Raises:
@@ -97,6 +100,7 @@ class KVCache:
         self._sequences: dict[int, _Sequence] = {}
         self._next_sequence = 0
         self._num_freed = 0
+        self._owner = object()
         self._block_size = block_size
         self._kv_cache_dtype = kv_cache_dtype
         self._layers = [
@@ -165,8 +169,11 @@ class KVCache:
 
         Raises:
             UnknownSequenceError: there is no such sequence.
+            ValueError: `num_tokens` is negative.
         """
         state = self._find(sequence)
+        if num_tokens < 0:
+            raise ValueError(f"num_tokens must be >= 0, got {num_tokens}")
         return -(-(state.length + num_tokens) // self._block_size) - len(state.blocks)
 
     def append(self, sequences: Sequence[int], num_tokens: Sequence[int] | int = 1) -> Batch:
@@ -184,10 +191,11 @@ class KVCache:
             OutOfBlocksError: the pool has too few free blocks for all of them.
             UnknownSequenceError: there is no such sequence.
             ValueError: a sequence comes twice, or a number of tokens is negative or missing.
+            TypeError: a number of tokens is no whole number.
             Nothing has changed in each case.
         """
         states = self._find_all(sequences)
-        counts = [num_tokens] * len(states) if isinstance(num_tokens, int) else list(num_tokens)
+        counts = _numbers_of_tokens(num_tokens, len(states))
         if len(counts) != len(states):
             raise ValueError(
                 f"num_tokens must have one number for each of {len(states)} sequences, "
@@ -247,8 +255,10 @@ class KVCache:
         Raises:
             RuntimeError: as stablekv.reshape_and_cache; nothing is written.
             UnknownSequenceError: a sequence of the batch has been freed since.
-            ValueError: `key` has not one token for each new token of the batch.
+            ValueError: there is no such layer, `key` has not one token for each new token of the
+                batch, or the batch is another cache's.
         """
+        self._check_layer(layer)
         self._check_current(batch)
         if key.dim() > 0 and key.shape[0] != batch.slot_mapping.shape[0]:
             raise ValueError(
@@ -291,7 +301,9 @@ class KVCache:
         Raises:
             RuntimeError: as stablekv.paged_attention.
             UnknownSequenceError: a sequence of the batch has been freed since.
+            ValueError: there is no such layer, or the batch is another cache's.
         """
+        self._check_layer(layer)
         self._check_current(batch)
         key_cache, value_cache = self._layers[layer]
         return attention.paged_attention(
@@ -310,7 +322,12 @@ class KVCache:
         )
 
     def tensors(self, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The key cache and value cache of a layer, for code that calls the operators itself."""
+        """The key cache and value cache of a layer, for code that calls the operators itself.
+
+        Raises:
+            ValueError: there is no such layer.
+        """
+        self._check_layer(layer)
         return self._layers[layer]
 
     def _find(self, sequence: int) -> _Sequence:
@@ -340,10 +357,17 @@ class KVCache:
             seq_lens=self._tensor(lengths, torch.int32),
             max_seq_len=max(lengths, default=0),
             num_freed=self._num_freed,
+            owner=self._owner,
         )
+
+    def _check_layer(self, layer: int) -> None:
+        if not 0 <= layer < len(self._layers):
+            raise ValueError(f"layer must be in [0, {len(self._layers) - 1}], got {layer}")
 
     def _check_current(self, batch: Batch) -> None:
         """The blocks of a freed sequence are another one's, or will be."""
+        if batch.owner is not self._owner:
+            raise ValueError("batch must be of this KVCache, got one of another")
         if batch.num_freed != self._num_freed:
             self._find_all(batch.sequences)
 
@@ -353,10 +377,20 @@ class KVCache:
         host = torch.frombuffer(values, dtype=dtype)
         return host.clone() if self._device.type == "cpu" else host.to(self._device)
 
-    def _scales(self, name: str, scale: float | Sequence[float]) -> torch.Tensor:
-        values = [scale] * self.num_layers if isinstance(scale, (int, float)) else list(scale)
-        if len(values) != self.num_layers:
+    def _scales(self, name: str, scale: float | Sequence[float] | torch.Tensor) -> torch.Tensor:
+        values = torch.as_tensor(scale, dtype=torch.float32, device=self._device)
+        if values.dim() == 0:
+            return values.repeat(self.num_layers)
+        if values.shape != (self.num_layers,):
             raise ValueError(
-                f"{name} must have a value for each of {self.num_layers} layers, got {len(values)}"
+                f"{name} must have a value for each of {self.num_layers} layers, "
+                f"got {' x '.join(map(str, values.shape))}"
             )
-        return torch.tensor(values, dtype=torch.float32, device=self._device)
+        return values.clone()
+
+
+def _numbers_of_tokens(num_tokens: Sequence[int] | int, num_sequences: int) -> list[int]:
+    """One for each sequence, whatever kind of whole numbers they are."""
+    if isinstance(num_tokens, SupportsIndex) and getattr(num_tokens, "ndim", 0) == 0:
+        return [operator.index(num_tokens)] * num_sequences
+    return [operator.index(count) for count in num_tokens]

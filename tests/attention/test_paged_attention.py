@@ -228,6 +228,18 @@ def test_logits_of_minus_infinity_have_no_weight(dtype, version, device):
 
 
 @each_device
+def test_a_table_of_more_tokens_than_a_length_can_say(device):
+    """max_seq_len is read from its width, and is an int32 to the operators."""
+    arguments = attention.arguments_of(AttentionCase(seq_lens=(40,), block_size=32), device)
+    wide = torch.empty(1, 2**26 + 1, dtype=torch.int32, device=device)  # for 2^31 tokens and more
+    wide[0, :2] = arguments["block_tables"][0, :2]
+    names = ("query", "key_cache", "value_cache", "seq_lens", "k_scale", "v_scale")
+    out = stablekv.paged_attention(**{n: arguments[n] for n in names}, block_tables=wide)
+    want = attention.expected_rows(arguments)
+    torch.testing.assert_close(out.cpu().double(), want, atol=1e-5, rtol=1e-5)
+
+
+@each_device
 @each_version
 def test_alibi_slopes_of_zero_are_no_bias(version, device):
     arguments = attention.arguments_of(AttentionCase(), device)

@@ -2,10 +2,12 @@
 
 import pathlib
 import re
+import warnings
 
 import pytest
 import torch
 from stablekv import layouts
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 _HUGE_PAGES = pathlib.Path("/sys/kernel/mm/transparent_hugepage")
 
@@ -47,3 +49,10 @@ def test_a_small_cache_does_not():
 
 def test_a_cache_of_no_blocks():
     assert all(tensor.numel() == 0 for tensor in _cache(0))
+
+
+def test_a_fake_cache_has_no_memory_to_ask_for():
+    with FakeTensorMode(), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for tensor in _cache(2048):
+            assert isinstance(tensor, FakeTensor)

@@ -2,6 +2,7 @@
 
 import random
 
+import numpy
 import pytest
 import torch
 from stablekv import KVCache, OutOfBlocksError, UnknownSequenceError, layouts
@@ -55,6 +56,17 @@ def test_append_takes_blocks_as_they_fill():
         used.append(kv.num_used_blocks)
     assert used == [1] * 8 + [2] * 8 + [3]
     assert kv.length(sequence) == 17
+
+
+def test_no_blocks_are_needed_for_fewer_tokens_than_none():
+    kv = _cache()
+    with pytest.raises(ValueError, match="num_tokens must be >= 0, got -5"):
+        kv.blocks_needed(kv.add(), -5)
+
+
+@pytest.mark.parametrize("scale", [0.5, numpy.float32(0.5), torch.tensor(0.5), [0.5, 0.5]])
+def test_scales_of_any_kind(scale):
+    assert _cache(k_scale=scale)._k_scales.tolist() == [0.5, 0.5]
 
 
 def test_blocks_needed():
@@ -201,6 +213,59 @@ def test_a_batch_of_a_freed_sequence_is_refused():
     torch.testing.assert_close(kv.attend(0, row, fresh), row)
 
 
+@pytest.mark.parametrize("layer", [-1, 2])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda kv, layer, row, batch: kv.write(layer, row, row, batch),
+        lambda kv, layer, row, batch: kv.attend(layer, row, batch),
+        lambda kv, layer, row, batch: kv.tensors(layer),
+    ],
+)
+def test_a_layer_that_is_not_there_is_refused(call, layer):
+    kv = _cache()
+    batch = kv.append([kv.add()])
+    before = _state(kv)
+    with pytest.raises(ValueError, match=rf"layer must be in \[0, 1\], got {layer}"):
+        call(kv, layer, torch.ones(1, _HEADS, _SIZE), batch)
+    _assert_unchanged(kv, before)
+
+
+def test_a_batch_of_another_cache_is_refused():
+    """Both count their sequences from 0, and have blocks of the same numbers."""
+    kv, other = _cache(), _cache()
+    kv.append([kv.add()]), kv.free(0)
+    batch, foreign = kv.append([kv.add()]), other.append([other.add()])
+    other.free(0)
+    before = _state(kv)
+    row = torch.ones(1, _HEADS, _SIZE)
+    with pytest.raises(ValueError, match="batch must be of this KVCache, got one of another"):
+        kv.write(0, row, row, foreign)
+    with pytest.raises(ValueError, match="batch must be of this KVCache, got one of another"):
+        kv.attend(0, row, foreign)
+    _assert_unchanged(kv, before)
+    kv.write(0, row, row, batch)
+
+
+@pytest.mark.parametrize(
+    "count", [3, numpy.int64(3), torch.tensor(3), [3, 3], numpy.array([3, 3]), torch.tensor([3, 3])]
+)
+def test_numbers_of_tokens_of_any_kind(count):
+    kv = _cache()
+    batch = kv.append([kv.add(), kv.add()], count)
+    assert batch.seq_lens.tolist() == [3, 3]
+
+
+@pytest.mark.parametrize("count", [1.0, [1.0, 2.0], None])
+def test_tokens_are_counted_in_whole_numbers(count):
+    kv = _cache()
+    kv.add(), kv.add()
+    before = _state(kv)
+    with pytest.raises(TypeError):
+        kv.append([0, 1], count)
+    _assert_unchanged(kv, before)
+
+
 def test_a_key_without_dimensions_is_refused_in_words():
     kv = _cache()
     batch = kv.append([kv.add()], [2])
@@ -231,6 +296,7 @@ def test_keys_must_be_as_many_as_new_tokens(tokens):
         ({"kv_cache_dtype": "int4"}, "kv_cache_dtype must be one of .*, got 'int4'"),
         ({"k_scale": [1.0]}, "k_scale must have a value for each of 2 layers, got 1"),
         ({"v_scale": [1.0] * 3}, "v_scale must have a value for each of 2 layers, got 3"),
+        ({"v_scale": torch.ones(2, 1)}, "v_scale must have a value for .* 2 layers, got 2 x 1"),
     ],
 )
 def test_a_wrong_cache_is_refused(change, message):

@@ -71,10 +71,11 @@ Status CheckBlocks(const AttentionPlan& plan) {
     for (int64_t i = 0; i < blocks; ++i) {
       if (table[i] >= 0 && table[i] < params.num_blocks) continue;
       if (!SomeHeadAttendsTo(plan, seq, i)) continue;
-      return Status::Error("block_tables[" + std::to_string(seq) + ", " + std::to_string(i) +
-                           "] is " + std::to_string(table[i]) + ", want 0 to " +
-                           std::to_string(params.num_blocks - 1) + ", as the cache has " +
-                           std::to_string(params.num_blocks) + " blocks");
+      const std::string what = "block_tables[" + std::to_string(seq) + ", " + std::to_string(i) +
+                               "] is " + std::to_string(table[i]);
+      if (params.num_blocks == 0) return Status::Error(what + ", but the cache has no blocks");
+      return Status::Error(what + ", want 0 to " + std::to_string(params.num_blocks - 1) +
+                           ", as the cache has " + std::to_string(params.num_blocks) + " blocks");
     }
   }
   return Status();

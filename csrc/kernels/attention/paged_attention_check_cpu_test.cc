@@ -64,6 +64,13 @@ void TestBlockTables() {
   const int32_t past = std::stoi(last) + 1;
   CheckRefused(TwoSequences(), set(37, past),
                "block_tables[1, 37] is " + std::to_string(past) + ", want 0 to " + last);
+  CheckRefused(
+      TwoSequences(),
+      [](AttentionCase* problem, PagedAttentionParams* params) {
+        problem->block_tables()[0] = 1;
+        params->num_blocks = 0;
+      },
+      "block_tables[0, 0] is 1, but the cache has no blocks");
 }
 
 // What no head attends to may be missing from the cache; what one head attends to may not.

@@ -56,8 +56,10 @@ Status ListRunsOfSequence(const PagedRows& rows, int64_t seq, int64_t first_row,
     const int64_t block = table[entry];
     if (block < 0 || block >= rows.num_blocks) {
       return Error("block_table",
-                   "have blocks from 0 to " + std::to_string(rows.num_blocks - 1) +
-                       ", as the cache has " + std::to_string(rows.num_blocks),
+                   rows.num_blocks == 0
+                       ? "have none to read, as the cache has no blocks"
+                       : "have blocks from 0 to " + std::to_string(rows.num_blocks - 1) +
+                             ", as the cache has " + std::to_string(rows.num_blocks),
                    std::to_string(block) + " at [" + std::to_string(seq) + ", " +
                        std::to_string(entry) + "]");
     }

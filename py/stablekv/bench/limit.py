@@ -11,7 +11,7 @@ from stablekv.bench.timing import time_work
 from stablekv.bench.work import Work, copies_for
 
 _SECONDS = 0.1
-_GRAIN = 1 << 16  # bytes that lengths are rounded up to
+_GRAIN = 8  # bytes that lengths are rounded up to
 
 
 @functools.cache
@@ -48,14 +48,14 @@ def how_read(device: torch.device) -> str:
 def _best(num_bytes: int, device: torch.device, ways: list[Callable]) -> float:
     length = -(-num_bytes // _GRAIN) * _GRAIN
     sources = [
-        torch.ones(length // 8, dtype=torch.int64, device=device).view(torch.int32)
+        torch.ones(length // _GRAIN, dtype=torch.int64, device=device).view(torch.int32)
         for _ in range(copies_for(length, device))
     ]
     times = []
     for bind in ways:
         work = Work([bind(source) for source in sources], length, lambda: None)
         times.append(time_work(work, device, _SECONDS).median)
-    return min(times) * num_bytes / length
+    return min(times)
 
 
 def _readers(device: torch.device) -> list[Callable]:

@@ -28,7 +28,10 @@ class Work:
 
 
 def copies_for(num_bytes: int, device: torch.device) -> int:
-    """How many buffers of `num_bytes` make a rotation that no cache holds."""
+    """How many buffers of `num_bytes` make a rotation that no cache holds.
+
+    At most MAX_COPIES: a GPU's level-2 cache may hold those of less than 100 KB.
+    """
     return max(1, min(MAX_COPIES, -(-COLD_BYTES[device.type] // max(num_bytes, 1))))
 
 
