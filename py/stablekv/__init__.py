@@ -3,8 +3,8 @@
 Importing the package loads its operators, which are then also at `torch.ops._C` and
 `torch.ops._C_cache_ops`.
 
-They are for inference: no gradients flow through them, and autograd does not see what they write, so
-that a backward pass must need neither their results nor what was in their outputs before.
+They are for inference: no gradients flow through them, and autograd does not see what they write. A
+backward pass must need neither their results nor what was in their outputs before.
 """
 
 from stablekv import _command
