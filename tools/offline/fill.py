@@ -3,6 +3,7 @@
     python3.11 tools/offline/fill.py FOLDER                 # everything
     python3.11 tools/offline/fill.py FOLDER core cuda-13.0  # only these locks
 
+`consumer` is the lock of tests/consumer/own_pins, the others are NAME.lock in third_party.
 There, with this folder and a checkout: `STABLEKV_OFFLINE=FOLDER ./bazelw test //...`
 
 The folder gets `bazel/` (the packages of the private Bazel), `wheels/` (the wheels of the locks,
@@ -21,11 +22,15 @@ import tempfile
 import time
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(os.fspath(_ROOT / "third_party/python/private"))
+
+import fetch  # noqa: E402
+
 _LOCKS = {
     path.stem: path
     for folder in ("third_party/cuda", "third_party/python")
     for path in sorted((_ROOT / folder).glob("*.lock"))
-}
+} | {"consumer": _ROOT / "tests/consumer/own_pins/requirements.lock"}
 
 
 def say(text: str) -> None:
@@ -57,7 +62,8 @@ def save_wheels(pip: list[str], lock: pathlib.Path, folder: pathlib.Path) -> Non
     """The wheels of a lock for this interpreter and machine, by their hashes."""
     command = [*pip, "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     command += ["--require-hashes", "--only-binary=:all:"]
-    subprocess.run([*command, f"--requirement={lock}", f"--dest={folder}"], check=True)
+    command += [f"--requirement={lock}", f"--dest={folder}"]
+    subprocess.run(command, check=True, env=fetch.pip_environment())
 
 
 def save_buildifier(folder: pathlib.Path) -> None:
@@ -103,7 +109,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         pip = pip_command(folder / "bazel", pathlib.Path(scratch))
         for name in options.locks or _LOCKS:
-            say(f"the wheels of {name}.lock")
+            say(f"the wheels of {_LOCKS[name].relative_to(_ROOT)}")
             save_wheels(pip, _LOCKS[name], wheels)
     if not options.locks or "tools" in options.locks:
         say("buildifier")

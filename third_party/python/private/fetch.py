@@ -34,6 +34,11 @@ def environment(**added: str) -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")} | added
 
 
+def pip_environment(**added: str) -> dict[str, str]:
+    """For a pip that reads a lock: what is locked is not subject to the machine's constraints."""
+    return environment(PIP_CONSTRAINT=os.devnull, **added)
+
+
 def pip_command() -> list[str]:
     """The interpreter's own pip, or else the wheel of pip that STABLEKV_PIP names."""
     wheel = os.environ.get("STABLEKV_PIP")
@@ -59,10 +64,9 @@ def install(pip: list[str], requirement: str, target: pathlib.Path, compiled: bo
         lock = pathlib.Path(scratch, "requirement.txt")
         lock.write_text(requirement + "\n")
         # pip unpacks into TMPDIR first: on the same file system the move is free.
-        # What is locked is not subject to limits on versions that the machine's pip has.
         done = subprocess.run(
             [*command, f"--requirement={lock}"],
-            env=environment(TMPDIR=scratch, PIP_CONSTRAINT=os.devnull),
+            env=pip_environment(TMPDIR=scratch),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -22,8 +22,7 @@ def main() -> None:
     wheelhouse = os.environ.get("STABLEKV_WHEELHOUSE")
     if wheelhouse:
         command += ["--no-index", f"--find-links={wheelhouse}"]
-    environment = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run([*command, f"--requirement={options.lock}"], env=environment)
+    done = subprocess.run([*command, f"--requirement={options.lock}"], env=fetch.pip_environment())
     sys.exit(done.returncode)
 
 
