@@ -1,5 +1,6 @@
 """Hash-locked Python packages, fetched by pip, one target a package."""
 
+load("//third_party/python:fetch_failed.bzl", "fail_fetch")
 load("//third_party/python:interpreter.bzl", "find_python")
 
 _HEADER = """\
@@ -50,10 +51,7 @@ def _pip_repository_impl(repository_ctx):
         quiet = False,
     )
     if result.return_code != 0:
-        fail("%s: pip could not fetch the packages of %s; its words are above." % (
-            repository_ctx.name,
-            repository_ctx.attr.lock,
-        ))
+        fail_fetch(repository_ctx, "packages")
     requires = json.decode(repository_ctx.read("requires.json"))
     build = _HEADER.format(lock = repository_ctx.attr.lock)
     for target, version in packages:

@@ -1,5 +1,6 @@
 """The wheels of a lock as they are, in one folder."""
 
+load("//third_party/python:fetch_failed.bzl", "fail_fetch")
 load("//third_party/python:interpreter.bzl", "find_python")
 
 _BUILD = """\
@@ -27,10 +28,7 @@ def _wheels_repository_impl(repository_ctx):
         quiet = False,
     )
     if result.return_code != 0:
-        fail("%s: pip could not fetch the wheels of %s; its words are above." % (
-            repository_ctx.name,
-            repository_ctx.attr.lock,
-        ))
+        fail_fetch(repository_ctx, "wheels")
     repository_ctx.file("BUILD.bazel", _BUILD, executable = False)
 
 wheels_repository = repository_rule(
