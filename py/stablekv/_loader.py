@@ -77,7 +77,7 @@ def check_operator_names(registered: list[str], path: Path) -> None:
             f"stablekv: cannot load {path}: {', '.join(registered)} already registered in this "
             "process, by vLLM or by another copy of stablekv, and torch does not take an operator "
             "twice. Import only one of them in a process, or build stablekv with namespaces of "
-            "its own (--//csrc:namespace, --//csrc:cache_namespace)",
+            "its own (--@stablekv//csrc:namespace, --@stablekv//csrc:cache_namespace)",
             path=str(path),
         )
 

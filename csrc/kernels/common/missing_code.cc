@@ -10,7 +10,7 @@ std::string MissingCode(const std::string& built, const DeviceKind& device) {
   return "this build of stablekv has GPU code for " + listed + ", none of which runs on device " +
          std::to_string(device.index) + " (" + device.name + "), which is " + wanted +
          ": install a release wheel, which is for all GPUs from sm_80 on, or build with " +
-         "--//tools/cuda:archs=" + wanted + "; python -m stablekv doctor says more";
+         "--@stablekv//tools/cuda:archs=" + wanted + "; python -m stablekv doctor says more";
 }
 
 }  // namespace stablekv

@@ -15,7 +15,7 @@ int main() {
   const std::string hopper = MissingCode("sm_100", {3, "NVIDIA H100 80GB HBM3", 9, 0});
   CheckSays(hopper, "GPU code for sm_100, none of which runs on device 3 (NVIDIA H100");
   CheckSays(hopper, "(NVIDIA H100 80GB HBM3), which is sm_90: ");
-  CheckSays(hopper, "--//tools/cuda:archs=sm_90;");
+  CheckSays(hopper, "--@stablekv//tools/cuda:archs=sm_90;");
   CheckSays(hopper, "python -m stablekv doctor");
 
   const std::string many = MissingCode("sm_90a,sm_120,compute_120", {0, "A", 12, 1});

@@ -57,7 +57,7 @@ def test_after_a_stranger_the_import_is_refused_and_the_stranger_works(stranger)
     printed = ours(f"load({stranger!r}); import_and_print(); use_stranger()")
     assert printed.startswith("ImportError: stablekv: cannot load")
     assert "_C::paged_attention_v2 already registered" in printed
-    assert "--//csrc:namespace" in printed
+    assert "--@stablekv//csrc:namespace" in printed
     assert printed.endswith("the stranger works\n")
 
 

@@ -1,12 +1,13 @@
 """A CUDA toolkit of hash-pinned wheels, merged into one tree."""
 
+load("//third_party/python:fetch_failed.bzl", "fail_fetch")
 load("//third_party/python:interpreter.bzl", "find_python")
 
 def _cuda_repository_impl(repository_ctx):
     if repository_ctx.os.arch not in ["amd64", "x86_64"]:
         fail("The locked CUDA wheels are for x86-64, and this machine is %s. " % (
             repository_ctx.os.arch
-        ) + "Build without CUDA: --config=nocuda.")
+        ) + "Build without CUDA: --%s=false." % Label("//tools/cuda:enable"))
     python = find_python(repository_ctx)
     repository_ctx.report_progress("fetching the CUDA wheels with pip")
     result = repository_ctx.execute(
@@ -24,10 +25,7 @@ def _cuda_repository_impl(repository_ctx):
         quiet = False,
     )
     if result.return_code != 0:
-        fail("%s: pip could not fetch the wheels of %s; its words are above." % (
-            repository_ctx.name,
-            repository_ctx.attr.lock,
-        ))
+        fail_fetch(repository_ctx, "wheels")
     roots = [entry for entry in repository_ctx.path("site/nvidia").readdir()]
     if len(roots) != 1:
         fail("%s: the wheels make %d trees under nvidia/, wanted one: %s" % (

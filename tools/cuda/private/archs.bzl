@@ -4,6 +4,7 @@ The suffix `a` (one architecture) and `f` (its family) unlock instructions that 
 cannot have.
 """
 
+load(":compatibility.bzl", "NO_CUDA")
 load(":providers.bzl", "CudaArchsInfo")
 
 _TOOLCHAIN_TYPE = Label("//tools/cuda:toolchain_type")
@@ -76,7 +77,7 @@ def parse_archs(archs, where, cuda):
         gencodes.extend([gencode for gencode in parsed if gencode not in gencodes])
     _check_families(gencodes, where)
     if not gencodes:
-        fail("%s: no GPU architecture. To build without CUDA: --config=nocuda." % where)
+        fail("%s: no GPU architecture. To build without CUDA: %s." % (where, NO_CUDA))
     return CudaArchsInfo(archs = archs, gencodes = gencodes)
 
 _RequestInfo = provider("What the flag says, as it is written.", fields = {"archs": "Strings."})

@@ -22,11 +22,11 @@ _cuda_archs_file = rule(
     doc = "A JSON list of the code that a library has to hold: `[\"sm_80\", \"compute_80\"]`.",
     attrs = {
         "archs": attr.string_list(
-            doc = "As for cuda_library; without it, what --//tools/cuda:archs says.",
+            doc = "As for cuda_library; without it, what `@stablekv//tools/cuda:archs` says.",
         ),
         "_archs": attr.label(
             default = Label("//tools/cuda:checked_archs"),
-            doc = "What --//tools/cuda:archs says.",
+            doc = "What `@stablekv//tools/cuda:archs` says.",
             providers = [CudaArchsInfo],
         ),
     },
@@ -38,7 +38,7 @@ def cuda_archs_file(name, archs = [], target_compatible_with = [], **kwargs):
 
     Args:
       name: of the target; the file is `<name>.json`.
-      archs: as for cuda_library; without it, what --//tools/cuda:archs says.
+      archs: as for cuda_library; without it, what `@stablekv//tools/cuda:archs` says.
       target_compatible_with: further constraints.
       **kwargs: what every rule takes.
     """

@@ -1,4 +1,7 @@
-"""What makes a target one that a build without CUDA skips."""
+"""A build without CUDA: how to ask for it, and what makes a target one that it skips."""
+
+# As errors say it: the label is one that a dependent's command line takes too.
+NO_CUDA = "--%s=false" % Label("//tools/cuda:enable")
 
 NEEDS_CUDA = select({
     Label("//tools/cuda:is_enabled"): [],

@@ -2,12 +2,13 @@
 
 load("@bazel_tools//tools/cpp:toolchain_utils.bzl", "find_cpp_toolchain", "use_cpp_toolchain")
 load(":archs.bzl", "parse_archs")
-load(":compatibility.bzl", "NEEDS_CUDA")
+load(":compatibility.bzl", "NEEDS_CUDA", "NO_CUDA")
 load(":compile.bzl", "compile_cuda")
 load(":providers.bzl", "CudaArchsInfo")
 
 _TOOLCHAIN_TYPE = Label("//tools/cuda:toolchain_type")
 _HOST_TOOLCHAIN_TYPE = Label("//tools/cc:host_toolchain_type")
+_VERSION = Label("//tools/cuda:version")
 
 def _check_host_compiler(ctx, cuda):
     # nvcc would say it from deep inside a header, once for every source.
@@ -19,7 +20,7 @@ def _check_host_compiler(ctx, cuda):
             cuda.newest_gcc,
             toolchain.host.path,
             toolchain.host.gcc,
-        ) + "Set CC to an older one, take a newer CUDA (--//tools/cuda:version), or none: --config=nocuda.")
+        ) + "Set CC to an older one, take a newer CUDA (--%s), or none: %s." % (_VERSION, NO_CUDA))
 
 def _roots(ctx):
     """Returns the folders below which the target's repository has its sources and outputs."""
@@ -29,7 +30,7 @@ def _roots(ctx):
 def _cuda_library_impl(ctx):
     cuda = ctx.toolchains[_TOOLCHAIN_TYPE].cuda
     if not cuda.enabled:
-        fail("%s needs CUDA, and CUDA is disabled (--config=nocuda)." % ctx.label)
+        fail("%s needs CUDA, and CUDA is disabled (%s)." % (ctx.label, NO_CUDA))
     _check_host_compiler(ctx, cuda)
     cc_toolchain = find_cpp_toolchain(ctx)
     features = cc_common.configure_features(
@@ -91,7 +92,7 @@ cuda_library_rule = rule(
     doc = "Compiles CUDA sources into a static library that any C++ target can depend on.",
     attrs = {
         "archs": attr.string_list(
-            doc = "GPU architectures of this target, in place of --//tools/cuda:archs.",
+            doc = "GPU architectures of this target, in place of `@stablekv//tools/cuda:archs`.",
         ),
         "copts": attr.string_list(doc = "Options for nvcc, after the default ones."),
         "defines": attr.string_list(doc = "Macros for this target and those that depend on it."),
@@ -110,7 +111,7 @@ cuda_library_rule = rule(
         ),
         "_archs": attr.label(
             default = Label("//tools/cuda:checked_archs"),
-            doc = "What --//tools/cuda:archs says.",
+            doc = "What `@stablekv//tools/cuda:archs` says.",
             providers = [CudaArchsInfo],
         ),
         "_cc_toolchain": attr.label(
@@ -147,8 +148,8 @@ def cuda_library(
       srcs: CUDA sources (.cu); each is one compile.
       hdrs: headers (.h, .cuh, .inc) that the sources and dependents include, by path from the root.
       deps: C++ and CUDA libraries whose headers the sources include.
-      archs: GPU architectures of this target, in place of --//tools/cuda:archs: `sm_90a` (machine
-        code), `compute_100` (PTX), `sm_80+ptx` (both), or the name of a set, `release`.
+      archs: GPU architectures of this target, in place of `@stablekv//tools/cuda:archs`: `sm_90a`
+        (machine code), `compute_100` (PTX), `sm_80+ptx` (both), or the name of a set, `release`.
       copts: options for nvcc, after the default ones.
       defines: macros for this target and those that depend on it.
       local_defines: macros for this target alone.

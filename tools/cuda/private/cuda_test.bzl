@@ -15,7 +15,7 @@ def cuda_test(name, srcs, hdrs = [], deps = [], archs = [], tags = [], **kwargs)
       srcs: CUDA sources, one with a main().
       hdrs: headers of the test's own.
       deps: C++ and CUDA libraries.
-      archs: GPU architectures of this test, in place of --//tools/cuda:archs.
+      archs: GPU architectures of this test, in place of `@stablekv//tools/cuda:archs`.
       tags: further tags.
       **kwargs: what cc_test takes: size, linkopts, ...
     """
