@@ -4,6 +4,9 @@
 #include <vector>
 
 #include "csrc/kernels/cache/reshape_and_cache_flash.h"
+#include "csrc/kernels/common/parallel.h"
+#include "csrc/kernels/common/status.h"
+#include "csrc/kernels/common/types.h"
 
 int main() {
   constexpr int64_t kTokens = 3, kBlocks = 4, kBlockSize = 2, kHeads = 2, kHeadSize = 8;
