@@ -41,6 +41,15 @@ def test_a_run_writes_its_figures(tmp_path):
     assert "reshape_and_cache/1/random/fp8" in done.stdout
 
 
+def test_without_absl_it_says_what_to_install():
+    done = run_python("import sys; sys.modules['absl'] = None; import stablekv.bench.__main__")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "python -m stablekv.bench needs absl-py, which the wheel's extra `bench` brings: "
+        "pip install absl-py\n"
+    )
+
+
 def test_no_case_is_an_error():
     done = _program("--device=cpu", "--cases=nothing like this")
     assert done.returncode == 1

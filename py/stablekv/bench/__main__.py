@@ -6,7 +6,14 @@ import pathlib
 import sys
 
 import torch
-from absl import app, flags
+
+try:
+    from absl import app, flags
+except ImportError:
+    sys.exit(
+        "python -m stablekv.bench needs absl-py, which the wheel's extra `bench` brings: "
+        "pip install absl-py"
+    )
 
 from stablekv.bench import plot, results, run
 from stablekv.bench.work import WrongAnswer
