@@ -45,8 +45,9 @@ def test_the_table_is_that_of_the_policies():
 
 
 def test_the_library_is_for_the_promised_platform():
-    glibc = promise.FLOORS["GLIBC"][1]
-    assert platform_tag.of([LIBRARY]) == f"manylinux_2_{glibc}_x86_64"
+    # An older C library gives it fewer new symbols.
+    match = re.fullmatch(r"manylinux_2_(\d+)_x86_64", platform_tag.of([LIBRARY]))
+    assert int(match[1]) <= promise.FLOORS["GLIBC"][1]
 
 
 @pytest.mark.parametrize(
