@@ -59,10 +59,17 @@ def main() -> None:
     root = pathlib.Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", "."))
     found = [path for folder in _FOLDERS for path in (root / folder).glob("*.in")]
     sources = {path.name.removesuffix(".in"): path for path in found}
-    for name in sys.argv[1:] or sorted(sources):
+    names = sys.argv[1:] or sorted(sources)
+    for name in names:
         if name not in sources:
             sys.exit(f"no lock named {name!r}; there are {', '.join(sorted(sources))}")
-        for suffix, python in _interpreters(sources[name]).items():
+    # All of them first: nothing is written where one is missing.
+    try:
+        pythons = {name: _interpreters(sources[name]) for name in names}
+    except interpreters.NotFoundError as error:
+        sys.exit(f"{error}. Or name the locks to make: {', '.join(sorted(sources))}")
+    for name in names:
+        for suffix, python in pythons[name].items():
             text = _lock(sources[name], python)
             sources[name].with_name(f"{name}{suffix}.lock").write_text(text)
             print(f"{name}{suffix}.lock: {text.count('--hash')} packages", flush=True)
