@@ -1,3 +1,3 @@
-"""The version of the package: the only place that has it."""
+"""The version of the package; MODULE.bazel says the same."""
 
 __version__ = "0.1.0"
