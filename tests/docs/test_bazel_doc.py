@@ -1,5 +1,6 @@
 """The snippets of docs/bazel.md are parts of the workspaces that //tests/consumer builds."""
 
+import json
 import os
 import pathlib
 import re
@@ -8,6 +9,7 @@ import tarfile
 import pytest
 
 _TEXT = pathlib.Path(os.environ["STABLEKV_BAZEL_DOC"]).read_text()
+_KERNELS = re.findall(r"^\| `(\w+)`.* \| `(\S+)` \| `//(\S+)` \|$", _TEXT, re.MULTILINE)
 _SNIPPETS = re.findall(r"<!-- (\S+) -->\n```\S*\n(.*?)```", _TEXT, re.DOTALL)
 
 
@@ -34,3 +36,19 @@ def test_every_workspace_is_named(sources):
         if re.fullmatch(r"tests/consumer/\w+/(WORKSPACE|MODULE.bazel)", name)
     }
     assert there and there <= named
+
+
+def test_every_operator_has_its_kernel(sources):
+    ledger = json.load(sources.extractfile("csrc/abi_ledger.json"))
+    operators = {name.split(".")[0] for name in ledger["_C_stable_libtorch"]["operators"]}
+    assert {operator for operator, _, _ in _KERNELS} == operators
+
+
+@pytest.mark.parametrize("header, target", {row[1:] for row in _KERNELS})
+def test_kernel(sources, header, target):
+    package, name = target.split(":")
+    assert header == f"{package}/{name}.h"
+    assert header in sources.getnames()
+    for place in (package, f"{package}/cuda"):
+        build = sources.extractfile(f"{place}/BUILD.bazel").read().decode()
+        assert re.search(rf'name = "{name}(_cuda)?"', build)

@@ -8,7 +8,10 @@ load(":cuda_library.bzl", "cuda_library")
 _TAGS = ["requires-gpu", "resources:gpu:1"]
 
 def cuda_test(name, srcs, hdrs = [], deps = [], archs = [], tags = [], **kwargs):
-    """A test for a GPU: it says why it skips where there is none, and fails under --config=gpu.
+    """A test for a GPU: it has the tag `requires-gpu`, and the resource `gpu` for itself.
+
+    It runs where there is no GPU too: its program is what skips then, or fails. Say in .bazelrc how
+    many GPUs there are, or Bazel does not know the resource: `build --local_resources=gpu=1`.
 
     Args:
       name: of the target.
