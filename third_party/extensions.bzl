@@ -4,7 +4,7 @@ load("//third_party/private:declare.bzl", "declare_repositories")
 
 _LOCK = {
     "lock": attr.label(
-        doc = "A requirements file: every line pinned by version and sha256, nothing implied.",
+        doc = "A requirements file: every package, transitive dependencies included, pinned by version and sha256.",
         mandatory = True,
     ),
 }

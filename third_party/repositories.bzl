@@ -11,8 +11,8 @@ def stablekv_repositories(pip_lock = None, cuda_lock = None, torch = "torch"):
     Args:
       pip_lock: a lock of your own for @stablekv_pip, with your torch and what it requires.
       cuda_lock: a lock of your own for @stablekv_cuda: the wheels of one CUDA release.
-      torch: another name for @torch, where you have a repository of that name. Then say so to
-        stablekv: `repo_mapping = {"@torch": "@<name>"}` in the rule that declares it.
+      torch: the name to give libtorch's repository if `@torch` is already taken; also pass
+        `repo_mapping = {"@torch": "@<name>"}` to the rule that declares stablekv.
     """
     declare_repositories(
         cuda_lock = cuda_lock,

@@ -57,8 +57,8 @@ def cc_shared_extension(
 
     Args:
       name: of the target and of the file, without `.so`.
-      exports: the symbols of the file that others may use, where nothing else may be exported;
-        without it, templates of the C++ runtime are exported too, for the loader to unite.
+      exports: the only symbols to export. If not given, weak C++ template symbols are exported too,
+        so that the loader can merge them across libraries.
       copts: further compiler options.
       linkopts: further linker options.
       additional_linker_inputs: files that the linker options name.

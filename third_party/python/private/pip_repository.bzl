@@ -76,7 +76,7 @@ it.""",
     attrs = {
         "lock": attr.label(
             allow_single_file = True,
-            doc = "A requirements file: every line pinned by version and sha256, nothing implied.",
+            doc = "A requirements file: every package, transitive dependencies included, pinned by version and sha256.",
             mandatory = True,
         ),
         "_fetch": attr.label(

@@ -39,7 +39,7 @@ The folder `wheels` is one that STABLEKV_WHEELHOUSE can name.""",
     attrs = {
         "lock": attr.label(
             allow_single_file = True,
-            doc = "A requirements file: every line pinned by version and sha256, nothing implied.",
+            doc = "A requirements file: every package, transitive dependencies included, pinned by version and sha256.",
             mandatory = True,
         ),
         "_fetch": attr.label(
