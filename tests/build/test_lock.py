@@ -27,7 +27,7 @@ def test_a_missing_interpreter_is_said_before_anything_is_written(folder, monkey
         raise interpreters.NotFoundError(f"no CPython {version}")
 
     monkeypatch.setattr(interpreters, "find", find)
-    with pytest.raises(SystemExit, match="no CPython 3.12. Or name the locks to make: a, b"):
+    with pytest.raises(SystemExit, match=r"no CPython 3\.12\. Or name the locks to make: a, b"):
         _run(monkeypatch)
     assert sorted(path.name for path in folder.iterdir()) == ["a.in", "b.in"]
     _run(monkeypatch, "a")
