@@ -150,7 +150,7 @@ def document(paths: list[str]) -> str:
         "# The public rules",
         "",
         "Made of the rules' doc strings by `./bazelw run //docs:update_rules`; a test compares.",
-        "How they fit together: `docs/bazel.md`.",
+        "How they fit together: [bazel.md](bazel.md).",
         "",
     ]
     for path in paths:
