@@ -162,7 +162,7 @@ class _Forced:
             self._kv.block_size,
             batch.max_seq_len,
             None,
-            "fp8" if key_cache.dtype.itemsize == 1 else "auto",
+            self._kv.kv_cache_dtype,
             self._one,
             self._one,
         )

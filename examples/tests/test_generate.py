@@ -136,6 +136,19 @@ def test_a_difference_by_rounding_is_said_and_no_failure(monkeypatch, capsys, ar
     assert lines[lines.index(verdict) + 1].startswith("  request ")
 
 
+@pytest.mark.parametrize("kv_cache_dtype", ["fp8", "fp8_e5m2"])
+def test_both_ways_to_attend_read_an_fp8_cache_alike(monkeypatch, capsys, kv_cache_dtype):
+    """A byte of one format is another number in the other."""
+    answers = []
+    for attention in ("auto", "v1"):
+        arguments = [f"--attention={attention}", f"--kv_cache_dtype={kv_cache_dtype}"]
+        assert run_here(monkeypatch, *arguments, "--max_new_tokens=30") == 0
+        out = capsys.readouterr().out
+        answers.append(re.findall(r"^\[\d\] .*$", out, re.MULTILINE))
+    assert answers[0] == answers[1]
+    assert len(answers[0]) > 6
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_other_dtypes(monkeypatch, capsys, dtype):
     assert run_here(monkeypatch, f"--dtype={dtype}", "--max_new_tokens=30") == 0

@@ -125,6 +125,11 @@ class KVCache:
         return self._block_size
 
     @property
+    def kv_cache_dtype(self) -> str:
+        """How keys and values are stored, as the operators take it."""
+        return self._kv_cache_dtype
+
+    @property
     def device(self) -> torch.device:
         return self._device
 
