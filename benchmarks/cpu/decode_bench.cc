@@ -22,7 +22,7 @@
 namespace stablekv::bench {
 namespace {
 
-constexpr int64_t kThreads = 2;
+constexpr int64_t kThreads = 2;  // as many cores as the figures of docs/performance.md are of
 constexpr int64_t kKvHeads = 8;
 constexpr int64_t kReadUnit = 64 * 1024;
 
@@ -270,7 +270,7 @@ class Problem {
   PagedAttentionParams params_{};
 };
 
-// Reads the pool with two threads.
+// Reads the pool with kThreads threads.
 double SecondsOfReading(const ReadLoop& loop, const uint8_t* pool, int64_t bytes) {
   struct Work {
     const ReadLoop* loop;

@@ -2,9 +2,11 @@
 // and to fetching the same pages in the order of the block tables. Every answer is compared with a
 // plain kernel in float32 before it is timed.
 //   decode_bench [--largest MIB] [--match TEXT] [--sweep] [--behind kernel|write]
+//                [--plan CLUSTER,SPLITS,SHARES]
 // A call follows another one like it, or
 //   --behind kernel  an empty kernel that nothing overlaps, whose time is taken off
 //   --behind write   reshape_and_cache of each sequence's last token, whose time counts
+// With --plan, a plan runs three times and nothing is timed: for a profiler.
 #include <algorithm>
 #include <chrono>
 #include <cmath>

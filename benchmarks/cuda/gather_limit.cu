@@ -96,14 +96,14 @@ double MicrosecondsOfGathering(int64_t copies,
                                const std::function<PagedAttentionParams(int64_t)>& params_of) {
   if (CodeArch() < 90) return NAN;
   const PagedAttentionParams params = params_of(0);
+  const int block_bytes =
+      static_cast<int>(params.head_size * params.block_size * SizeOf(params.cache, params.element));
+  if (block_bytes > kTileBytes) return NAN;
   uint32_t* sink;
   Must(cudaMalloc(&sink, sizeof(*sink)), "cudaMalloc");
   Must(cudaFuncSetAttribute(GatherKernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                             kWarps * kMostTiles * kTileBytes),
        "shared memory of the gather");
-  const int block_bytes =
-      static_cast<int>(params.head_size * params.block_size * SizeOf(params.cache, params.element));
-  if (block_bytes > kTileBytes) return NAN;
   double best = INFINITY;
   for (const int splits : {1, 2, 4, 8, 16, 32}) {
     const int64_t ctas = params.num_seqs * params.num_kv_heads * splits;

@@ -7,13 +7,6 @@
 #include "csrc/kernels/common/cuda/built_archs.h"
 #endif
 
-#ifndef STABLEKV_NAMESPACE
-#define STABLEKV_NAMESPACE _C
-#endif
-#ifndef STABLEKV_CACHE_NAMESPACE
-#define STABLEKV_CACHE_NAMESPACE _C_cache_ops
-#endif
-
 #define STABLEKV_TEXT_OF_TOKENS(...) #__VA_ARGS__
 #define STABLEKV_TEXT(...) STABLEKV_TEXT_OF_TOKENS(__VA_ARGS__)
 

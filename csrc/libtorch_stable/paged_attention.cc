@@ -19,7 +19,7 @@ PagedAttentionArgs CommonArgs(
     const StringArg& kv_cache_dtype, const Tensor& k_scale, const Tensor& v_scale, int64_t tp_rank,
     int64_t blocksparse_local_blocks, int64_t blocksparse_vert_stride,
     int64_t blocksparse_block_size, int64_t blocksparse_head_sliding_step) {
-  PagedAttentionArgs args{
+  return {
       OutputArg("out", out),
       InputArg("query", query),
       InputArg("key_cache", key_cache),
@@ -30,7 +30,7 @@ PagedAttentionArgs CommonArgs(
       InputArg("seq_lens", seq_lens),
       block_size,
       max_seq_len,
-      std::nullopt,
+      OptionalInputArg("alibi_slopes", alibi_slopes),
       kv_cache_dtype,
       InputArg("k_scale", k_scale),
       InputArg("v_scale", v_scale),
@@ -40,8 +40,6 @@ PagedAttentionArgs CommonArgs(
       blocksparse_block_size,
       blocksparse_head_sliding_step,
   };
-  if (alibi_slopes.has_value()) args.alibi_slopes = InputArg("alibi_slopes", *alibi_slopes);
-  return args;
 }
 
 // In checked mode, checks what seq_lens and block_tables hold.

@@ -2,16 +2,9 @@
 #include "csrc/libtorch_stable/library.h"
 #include "csrc/libtorch_stable/ops.h"
 
-// Namespaces that callers already use. torch refuses a second library with the same operators,
-// so a build that is to live beside one takes other names.
-#ifndef STABLEKV_NAMESPACE
-#define STABLEKV_NAMESPACE _C
-#endif
-#ifndef STABLEKV_CACHE_NAMESPACE
-#define STABLEKV_CACHE_NAMESPACE _C_cache_ops
-#endif
-
-// Fragments: the unstable extension and strangers may add operators of other names.
+// The namespaces are from //csrc:namespaces: torch refuses a second library with the same
+// operators, so a build that is to live beside one takes other names. Fragments: the unstable
+// extension and strangers may add operators of other names.
 STABLEKV_LIBRARY_FRAGMENT(STABLEKV_NAMESPACE, library) {
   library.def(
       "paged_attention_v1("

@@ -4,12 +4,8 @@
 #include "csrc/libtorch_unstable/cuda_view.h"
 #include "csrc/libtorch_unstable/weak_ref_tensor.h"
 
-// The namespace of the stable library, which registers other names in it.
-#ifndef STABLEKV_NAMESPACE
-#define STABLEKV_NAMESPACE _C
-#endif
-
-// No alias annotations: to torch, the memory of a result is its own.
+// The namespace is the stable library's, which registers other names in it. No alias annotations:
+// to torch, the memory of a result is its own.
 TORCH_LIBRARY_FRAGMENT(STABLEKV_NAMESPACE, library) {
   library.def("weak_ref_tensor(Tensor input) -> Tensor");
   library.def("get_cuda_view_from_cpu_tensor(Tensor cpu_tensor) -> Tensor");

@@ -12,7 +12,7 @@ namespace {
 
 constexpr const char* kOp = "cp_gather_cache";
 
-// Elements of dimensions [first, dim), which tell a token's from each other.
+// Elements of a token: the product of the sizes of dimensions [first, dim).
 int64_t EntrySize(const TensorArg& tensor, int64_t first) {
   int64_t size = 1;
   for (int64_t i = first; i < tensor.dim; ++i) size *= tensor.size(i);

@@ -1,5 +1,6 @@
 #include "csrc/ops/paged_attention.h"
 
+#include <iterator>
 #include <limits>
 #include <string>
 
@@ -13,14 +14,6 @@
 namespace stablekv {
 namespace {
 
-template <size_t kCount>
-bool IsOneOf(int64_t value, const int64_t (&values)[kCount]) {
-  for (const int64_t known : values) {
-    if (value == known) return true;
-  }
-  return false;
-}
-
 Status CheckQuery(const char* op, const PagedAttentionArgs& args, ElementType* element) {
   const TensorArg& query = args.query;
   STABLEKV_RETURN_IF_ERROR(CheckElementType(op, query, element));
@@ -29,23 +22,20 @@ Status CheckQuery(const char* op, const PagedAttentionArgs& args, ElementType* e
   STABLEKV_RETURN_IF_ERROR(CheckShape(
       op, query, {{"num_seqs", kAnySize}, {"num_heads", kAnySize}, {"head_size", kAnySize}}));
   const int64_t head_size = query.size(2);
-  if (!IsOneOf(head_size, kHeadSizes)) {
+  if (!IsHeadSize(head_size)) {
     const std::string got = std::to_string(head_size);
-    return ArgumentError(
-        op, query.name,
-        "have a head size in " + ListOf(kHeadSizes, sizeof(kHeadSizes) / sizeof(kHeadSizes[0])),
-        got + " (Unsupported head size: " + got + ")");
+    return ArgumentError(op, query.name,
+                         "have a head size in " + ListOf(kHeadSizes, std::size(kHeadSizes)),
+                         got + " (Unsupported head size: " + got + ")");
   }
   return CheckContiguousFrom(op, query, 2);
 }
 
 Status CheckScalars(const char* op, const PagedAttentionArgs& args) {
-  if (!IsOneOf(args.block_size, kBlockSizes)) {
+  if (!IsBlockSize(args.block_size)) {
     const std::string got = std::to_string(args.block_size);
-    return ArgumentError(
-        op, "block_size",
-        "be in " + ListOf(kBlockSizes, sizeof(kBlockSizes) / sizeof(kBlockSizes[0])),
-        got + " (Unsupported block size: " + got + ")");
+    return ArgumentError(op, "block_size", "be in " + ListOf(kBlockSizes, std::size(kBlockSizes)),
+                         got + " (Unsupported block size: " + got + ")");
   }
   if (args.num_kv_heads < 1) {
     return ArgumentError(op, "num_kv_heads", "be positive", args.num_kv_heads);

@@ -13,16 +13,16 @@ OPERATORS: dict[str, tuple[str, ...]] = {
         "concat_and_cache_mla",
         "concat_and_cache_mla_rope_fused",
         "concat_mla_q",
+        "convert_fp8",
         "cp_gather_and_upconvert_fp8_kv_cache",
         "cp_gather_cache",
         "cp_gather_indexer_k_quant_cache",
         "gather_and_maybe_dequant_cache",
         "indexer_k_quant_and_cache",
         "reshape_and_cache",
-        "convert_fp8",
-        "swap_blocks_batch",
         "reshape_and_cache_flash",
         "swap_blocks",
+        "swap_blocks_batch",
     ),
 }
 

@@ -1,4 +1,5 @@
-"""What the operators compute, in plain torch: slow, obvious, and the oracle of every test.
+"""What reshape_and_cache and paged attention compute, in plain torch: slow, obvious, the oracle of
+their tests; and fp8 as all references take it.
 
 One function per operator with the operator's own arguments, and the pieces that they share.
 Arithmetic that rounds is done in float64; bytes are made by the formulas of the fp8 formats, not by

@@ -14,8 +14,15 @@ GROUP = 16  # elements that share a scale
 MAGNITUDES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)  # of codes 0 to 7; bit 3 is the sign
 
 # The largest magnitude that code i gets, and whether it gets it (a tie goes to the even code).
-_LIMITS = ((0.25, True), (0.75, False), (1.25, True), (1.75, False), (2.5, True), (3.5, False))
-_LIMITS = (*_LIMITS, (5.0, True))
+_LIMITS = (
+    (0.25, True),
+    (0.75, False),
+    (1.25, True),
+    (1.75, False),
+    (2.5, True),
+    (3.5, False),
+    (5.0, True),
+)
 _ONE = torch.ones((), dtype=torch.float32)
 
 

@@ -22,7 +22,7 @@ def swap_blocks(
 
     A row sees what the rows before it wrote. Nothing else in `dst` changes. Within one CUDA device,
     and between a device and pinned memory of the CPU where the runs of neighbouring blocks are
-    short, a kernel moves up to 2000 blocks, unless a block is written twice, or read and written.
+    short, a kernel moves them, 2000 a launch, unless a block is written twice, or read and written.
     Then, and for all else between the CPU and a device, the driver copies one run of blocks after
     the other. Work is enqueued on the current stream of the CUDA device; with memory of the CPU
     that is not pinned the call may wait for it. Until it is done, keep memory of the CPU alive and

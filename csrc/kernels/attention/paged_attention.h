@@ -90,6 +90,19 @@ struct PagedAttentionScratch {
 inline constexpr int64_t kHeadSizes[] = {32, 64, 80, 96, 112, 120, 128, 192, 256};
 inline constexpr int64_t kBlockSizes[] = {8, 16, 32};
 
+constexpr bool IsHeadSize(int64_t size) {
+  for (const int64_t known : kHeadSizes) {
+    if (size == known) return true;
+  }
+  return false;
+}
+constexpr bool IsBlockSize(int64_t size) {
+  for (const int64_t known : kBlockSizes) {
+    if (size == known) return true;
+  }
+  return false;
+}
+
 // On the CPU, lengths outside [0, max_seq_len] and block numbers outside the cache are refused
 // before anything is written.
 Status PagedAttentionV1Cpu(const PagedAttentionParams& params, ParallelFor parallel_for);

@@ -12,14 +12,14 @@ namespace stablekv {
 namespace {
 
 #if defined(__x86_64__) && defined(__linux__)
-// Compilers' __builtin_cpu_supports knows AMX since lately only.
+// Older compilers' __builtin_cpu_supports does not know AMX.
 bool HasAmx() {
   unsigned int eax, ebx, ecx, edx;
   if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return false;
   constexpr unsigned int kBFloat16 = 1u << 22, kTiles = 1u << 24;
   if ((edx & kBFloat16) == 0 || (edx & kTiles) == 0) return false;
   // Fails where the kernel knows no AMX, and where a thread has a signal stack without room for its
-  // registers. Later threads and those there are inherit the permission.
+  // registers. The permission holds for the process's present and later threads.
   constexpr long kRequestPermission = 0x1023, kTileData = 18;
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }

@@ -46,11 +46,12 @@ def _slots(tokens: int, order: str, device: torch.device) -> torch.Tensor:
     """Whole pages in any order, or any slots."""
     if order == "random":
         return torch.randperm(2 * tokens, device=device)[:tokens]
-    blocks = torch.randperm(2 * -(-tokens // _BLOCK), device=device)[: -(-tokens // _BLOCK)]
+    blocks = torch.randperm(_num_blocks(tokens), device=device)[: -(-tokens // _BLOCK)]
     return (blocks[:, None] * _BLOCK + torch.arange(_BLOCK, device=device)).flatten()[:tokens]
 
 
 def _num_blocks(tokens: int) -> int:
+    """Of a cache with room for twice as many tokens."""
     return 2 * -(-tokens // _BLOCK)
 
 

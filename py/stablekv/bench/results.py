@@ -39,7 +39,7 @@ class Run:
     rows: list[Row]
 
     def to_json(self) -> str:
-        """For other programs: SI units in the names of the fields."""
+        """For other programs. Times are microseconds, as `unit` says."""
         rows = [
             {**asdict(row), "gb_per_s": row.gigabytes_per_second, "percent": row.percent_of_limit}
             for row in self.rows

@@ -31,7 +31,7 @@ def make(modules: Sequence[str] = ()) -> Report:
         "problems": [],
         "notes": [],
         "stablekv": {"version": __version__, "folder": str(_PACKAGE)}
-        | _try(lambda: revision.find(_PACKAGE), _unknown_revision),
+        | _try(lambda: revision.find(_PACKAGE), revision.unknown),
         "python": _try(versions.of_python, _error),
         "system": _try(versions.of_system, _error),
         "torch": _torch(probe),
@@ -56,10 +56,6 @@ def _try(call: Callable[[], Any], otherwise: Callable[[str], Any]) -> Any:
 
 def _error(words: str) -> dict[str, Any]:
     return {"error": words}
-
-
-def _unknown_revision(words: str) -> dict[str, Any]:
-    return {"revision": None, "dirty": None, "source": words}
 
 
 def _torch(probe: child.Probe) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def find(package: pathlib.Path) -> dict[str, Any]:
         }
     if package.name == "stablekv" and (package.parent.parent / ".git").exists():
         return _of_checkout(package.parent.parent)
-    return _unknown("this build recorded none: --config=release does")
+    return unknown("this build recorded none: --config=release does")
 
 
 def _of_checkout(root: pathlib.Path) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def _of_checkout(root: pathlib.Path) -> dict[str, Any]:
         revision = _git(root, "rev-parse", "HEAD").strip()
         dirty = bool(_git(root, "status", "--porcelain").strip())
     except (OSError, subprocess.SubprocessError) as error:
-        return _unknown(f"git did not say: {error}")
+        return unknown(f"git did not say: {error}")
     return {"revision": revision, "dirty": dirty, "source": f"the checkout {root}"}
 
 
@@ -49,5 +49,6 @@ def _git(root: pathlib.Path, *arguments: str) -> str:
     return done.stdout
 
 
-def _unknown(why: str) -> dict[str, Any]:
+def unknown(why: str) -> dict[str, Any]:
+    """What there is to say of a revision that cannot be found out."""
     return {"revision": None, "dirty": None, "source": why}

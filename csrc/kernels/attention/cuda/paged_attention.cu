@@ -7,6 +7,7 @@
 #include "csrc/kernels/attention/cuda/mma/mma_attention.h"
 #include "csrc/kernels/attention/cuda/reduce.h"
 #include "csrc/kernels/attention/paged_attention.h"
+#include "csrc/kernels/common/alignment.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/common/divide.h"
 
@@ -18,13 +19,6 @@ constexpr int64_t kFewRows = 512;
 
 // Scratch that v1 asks for, at most: to find more, an allocator may have to give up what it caches.
 constexpr int64_t kMostScratchBytes = 256 << 20;
-
-// Whether loads of `bytes` bytes are aligned wherever they fall in a cache.
-bool LoadsAreAligned(const void* cache, int64_t block_stride, int64_t head_stride,
-                     int64_t element_bytes, int64_t bytes) {
-  return reinterpret_cast<uintptr_t>(cache) % bytes == 0 &&
-         block_stride * element_bytes % bytes == 0 && head_stride * element_bytes % bytes == 0;
-}
 
 // Splits the query heads of a kv head into tiles of nearly equal size.
 void SetTiles(const PagedAttentionParams& params, DecodeArgs* args) {
@@ -57,10 +51,7 @@ Status LaunchForCache(const DecodeArgs& args, CudaStream stream) {
 }
 
 Status CheckBlockSize(const PagedAttentionParams& params) {
-  if (std::find(std::begin(kBlockSizes), std::end(kBlockSizes), params.block_size) !=
-      std::end(kBlockSizes)) {
-    return Status();
-  }
+  if (IsBlockSize(params.block_size)) return Status();
   return Status::Error("paged attention on CUDA: no kernel for block_size " +
                        std::to_string(params.block_size));
 }
@@ -74,11 +65,13 @@ Status LaunchGeneral(DecodeArgs args, CudaStream stream) {
   args.num_work_items =
       params.num_seqs * args.num_partitions * params.num_kv_heads * args.num_tiles;
   const int64_t bytes = SizeOf(params.cache, params.element);
-  args.key_vectors = LoadsAreAligned(params.key_cache, params.key_cache_block_stride,
-                                     params.key_cache_head_stride, bytes, /*bytes=*/16);
+  args.key_vectors =
+      IsAligned(params.key_cache,
+                {params.key_cache_block_stride * bytes, params.key_cache_head_stride * bytes}, 16);
   args.value_vectors =
-      LoadsAreAligned(params.value_cache, params.value_cache_block_stride,
-                      params.value_cache_head_stride, bytes, std::min<int64_t>(16, 8 * bytes));
+      IsAligned(params.value_cache,
+                {params.value_cache_block_stride * bytes, params.value_cache_head_stride * bytes},
+                std::min<int64_t>(16, 8 * bytes));
   return LaunchForCache(args, stream);
 }
 

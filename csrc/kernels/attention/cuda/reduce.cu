@@ -124,8 +124,8 @@ struct Shared {
   }
 };
 
-// So many CTAs of it would fit on a multiprocessor: beside two of the kernel before and two of the
-// one behind there is room for one.
+// Registers are limited as if so many CTAs shared a multiprocessor, so that one fits beside two of
+// the kernel before and two of the one behind.
 constexpr int kResidentCtas = 5;
 
 // A CTA for each tile of a head's elements. Rows are added in an order that the number of rows
@@ -140,7 +140,7 @@ __global__ void __launch_bounds__(kThreads, kResidentCtas)
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int first_element = static_cast<int>(blockIdx.y) * kTile;
   const int head_size = static_cast<int>(params.head_size);
-  const int lane_elements = head_size - first_element - lane;  // 32 * e is less: there is one
+  const int left = head_size - first_element - lane;  // element 32 * e is there if that is less
   const auto* const parts = static_cast<const Bits*>(args.scratch.tmp_out) + first_element + lane;
   const int64_t num_items = params.num_seqs * params.num_heads;
   bool waited = false;
@@ -152,8 +152,8 @@ __global__ void __launch_bounds__(kThreads, kResidentCtas)
     const Bits* next = parts + (rows.first + warp * rows.stride) * head_size;
     const int64_t step = kWarps * rows.stride * head_size;
     if (!waited) {
-      LetNextKernelStart();  // it waits for this one's end, and so for those that this one waits
-                             // for
+      // It waits for this one's end, and so for all that this one waits for.
+      LetNextKernelStart();
       WaitForEarlierKernels();
       waited = true;
     }
@@ -178,7 +178,7 @@ __global__ void __launch_bounds__(kThreads, kResidentCtas)
         next += step;
 #pragma unroll
         for (int e = 0; e < kLaneElements; ++e) {
-          fetched[i][e] = 32 * e < lane_elements ? row[32 * e] : Bits{0};
+          fetched[i][e] = 32 * e < left ? row[32 * e] : Bits{0};
         }
       }
       sums.Add(count, row_max, row_sum, fetched);

@@ -46,8 +46,8 @@ struct LaneLengths {
   }
 };
 
-// The tokens of all sequences, cut into so many pieces of one size, give that size. Each sequence
-// is cut into full shares of it and a last one of what is left. Shares are numbered: full ones
+// A full share is the tokens of all sequences by the number of shares, rounded up (ShareSize). Each
+// sequence is cut into full shares and a last one of what is left. Shares are numbered: full ones
 // first, so that what ends alone is short, then the last ones. Rows of the scratch: those of full
 // shares are their numbers, that of a last share is num_shares + its sequence.
 //

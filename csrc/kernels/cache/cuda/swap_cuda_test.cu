@@ -67,8 +67,7 @@ void RunAndWait(const std::string& name, const Status& enqueued, cudaStream_t st
   Must(cudaStreamSynchronize(stream), "wait for the copies");
 }
 
-// ---- swap_blocks
-// ---------------------------------------------------------------------------------
+// ---- swap_blocks --------------------------------------------------------------------------------
 
 struct SwapCase {
   std::string name;
@@ -198,8 +197,7 @@ void RunHalfPinned() {
   Must(cudaHostUnregister(aligned), "unregister");
 }
 
-// ---- swap_blocks_batch
-// ---------------------------------------------------------------------------
+// ---- swap_blocks_batch --------------------------------------------------------------------------
 
 struct BatchCase {
   int64_t count;

@@ -15,8 +15,7 @@ inline constexpr bool kBulkCopies = true;
 inline constexpr bool kBulkCopies = false;
 #endif
 
-// ---- Bulk copies and their barriers
-// --------------------------------------------------------------
+// ---- Bulk copies and their barriers -------------------------------------------------------------
 
 // A barrier, of 8 bytes in shared memory, that one thread arrives at in each phase.
 __device__ __forceinline__ void InitBarrier(uint32_t barrier) {
@@ -82,8 +81,7 @@ __device__ __forceinline__ void WaitForBytes(uint32_t barrier, uint32_t phase) {
 #endif
 }
 
-// ---- 16-byte copies
-// ------------------------------------------------------------------------------
+// ---- 16-byte copies -----------------------------------------------------------------------------
 
 __device__ __forceinline__ void CopyChunk(uint32_t target, const void* source) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800

@@ -10,6 +10,7 @@
 #include "csrc/kernels/attention/cuda/mma/mma_args.h"
 #include "csrc/kernels/attention/cuda/mma/mma_attention.h"
 #include "csrc/kernels/attention/cuda/reduce.h"
+#include "csrc/kernels/common/alignment.h"
 #include "csrc/kernels/common/cuda/code_arch.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/common/divide.h"
@@ -19,14 +20,12 @@ namespace {
 
 // Whether every block of a head begins at a multiple of 16 bytes.
 bool BlocksAreAligned(const void* cache, int64_t block_stride, int64_t head_stride, int64_t bytes) {
-  return reinterpret_cast<uintptr_t>(cache) % 16 == 0 && block_stride * bytes % 16 == 0 &&
-         head_stride * bytes % 16 == 0;
+  return IsAligned(cache, {block_stride * bytes, head_stride * bytes}, 16);
 }
 
-// Whether every row of queries begins at a multiple of 8 bytes.
+// Whether every row of queries, of 16-bit elements, begins at a multiple of 8 bytes.
 bool QueriesAreAligned(const PagedAttentionParams& params) {
-  return reinterpret_cast<uintptr_t>(params.query) % 8 == 0 && params.query_seq_stride % 4 == 0 &&
-         params.query_head_stride % 4 == 0;
+  return IsAligned(params.query, {2 * params.query_seq_stride, 2 * params.query_head_stride}, 8);
 }
 
 bool InPairs(const PagedAttentionParams& params) {
@@ -144,7 +143,7 @@ Status MmaDevice::OfCurrent(MmaDevice* device) {
 bool MmaCovers(const PagedAttentionParams& params, const MmaDevice& device) {
   const int64_t bytes = SizeOf(params.cache, params.element);
   const int64_t most_ctas = params.num_seqs * params.num_kv_heads * TilesOf(params) *
-                            CeilDivide(params.max_seq_len + 1, kPartitionSize) * 16;
+                            CeilDivide(params.max_seq_len + 1, kPartitionSize) * kMostClusterSize;
   return device.code_arch >= 80 && params.element != ElementType::kFloat32 &&
          !params.block_sparse.active() && params.head_size * bytes % 16 == 0 &&
          QueriesAreAligned(params) &&

@@ -25,7 +25,7 @@ bool MmaCovers(const PagedAttentionParams& params, const MmaDevice& device);
 SplitPlan MmaPlanFor(const PagedAttentionParams& params, bool has_scratch, const MmaDevice& device);
 
 // Launches the kernel, and the reduction if the plan has several splits: then there must be scratch
-// with a row for each. MmaCovers(params).
+// with a row for each. Only for params that MmaCovers() takes.
 Status LaunchMmaAttention(const PagedAttentionParams& params, const PagedAttentionScratch* scratch,
                           const SplitPlan& plan, CudaStream stream);
 

@@ -112,7 +112,7 @@ __device__ __forceinline__ void WriteElements(const MmaDecodeArgs& args, const M
   float values[4] = {merged.out.x, merged.out.y, merged.out.z, merged.out.w};
 #pragma unroll
   for (float& value : values) value = merged.sum == 0.0f ? 0.0f : value * factor;
-  const int64_t row = whole ? 0 : item.Row(args, head);
+  const int64_t row = whole ? 0 : item.ScratchRow(args, head);
   const int64_t first = whole
                             ? item.sequence * params.out_seq_stride + head * params.out_head_stride
                             : row * Shape::kHeadSize;

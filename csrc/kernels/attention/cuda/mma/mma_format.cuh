@@ -12,13 +12,7 @@
 
 namespace stablekv {
 
-// A format of caches has
-//   Operand            what the tensor core multiplies: float16 or bfloat16
-//   kWeightExponent    weights are scaled by this power of two, to stay clear of subnormals
-//   TokenOfRow(r)      which of 16 tokens row r of an operand of 16 tokens is
-//   ElementOfK(t, i)   which of the 16 elements of a step of 16 lane t of a quad has as its i-th
-// The last two are free to choose as long as both factors of a product agree. For fp8 they follow
-// from how four neighbouring bytes, one word of a lane, become two words of float16.
+// Neighbouring elements and tokens are neighbours in an operand.
 struct TwoByteMmaFormat {
   static __device__ __forceinline__ constexpr int TokenOfRow(int row) { return row; }
   static __device__ __forceinline__ constexpr int ElementOfK(int t, int i) {
@@ -26,6 +20,14 @@ struct TwoByteMmaFormat {
   }
 };
 
+// A format of caches has
+//   Operand              what the tensor core multiplies: float16 or bfloat16
+//   kWeightExponent      weights are scaled by this power of two, to stay clear of subnormals
+//   TokenOfRow(r)        which of 16 tokens row r of an operand of 16 tokens is
+//   ElementOfK(t, i)     which of the 16 elements of a step of 16 lane t of a quad has as its i-th
+//   WidenLow, WidenHigh  fp8 only: the two numbers of half a word, as float16
+// TokenOfRow and ElementOfK are free to choose as long as both factors of a product agree. For fp8
+// they follow from how four neighbouring bytes, one word of a lane, become two words of float16.
 template <typename Format>
 struct MmaFormat;
 

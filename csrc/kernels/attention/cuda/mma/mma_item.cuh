@@ -102,7 +102,7 @@ struct MmaItem {
   }
 
   // The row of query head `head` among all of the scratch.
-  __device__ __forceinline__ int64_t Row(const MmaDecodeArgs& args, int64_t head) const {
+  __device__ __forceinline__ int64_t ScratchRow(const MmaDecodeArgs& args, int64_t head) const {
     if (args.plan.num_shares != 0) return row * args.params.num_heads + head;
     return (sequence * args.params.num_heads + head) * args.scratch.num_partitions + row;
   }

@@ -135,7 +135,7 @@ struct MmaSoftmax {
 
   // Takes in a step's scores. `distance` is from the step's first token to the sequence's last.
   // Sets the weights relative to the new base, and the factors for what was accumulated before.
-  // Whether any of the factors of the warp is not 1.
+  // Returns whether any of the warp's maxima rose, so that a factor may not be 1.
   __device__ __forceinline__ bool Update(const LogitScale<Shape>& scale, uint64_t attended,
                                          float distance, int lane, ScoreTiles<Shape>& scores,
                                          WeightTiles<Shape>& weights, OfHeads<Shape>& factors) {

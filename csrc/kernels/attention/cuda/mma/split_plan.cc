@@ -23,13 +23,13 @@ constexpr int64_t kBytesWorthShares = 48 << 20;
 // better where lengths are even.
 constexpr int64_t kProcessorsOfShares = 11;
 
-// Shares for each sequence, at least, that one for its last tokens is little beside.
+// From so many shares a sequence on, one more for its last tokens costs little.
 constexpr int64_t kSharesOfFewSequences = 8;
 
 // Of keys and values for a CTA that takes several items: with more, a few CTAs would end alone.
 constexpr int64_t kBytesOfShortItems = 1 << 20;
 
-// Waves of CTAs of several items that are to be this full: parts of a wave, of 256.
+// How full the waves of CTAs of several items must be, in 256ths.
 constexpr int64_t kFullWave = 218;
 
 // Of keys and values for one CTA: less is read before an order by length is found.
@@ -49,7 +49,7 @@ constexpr double kMisfit = 0.5;
 constexpr double CostOfCluster(int size) { return size == 1 ? 0.0 : size <= 8 ? 0.6 : 1.2; }
 
 // Clusters of 4 and more that need nearly all multiprocessors do not find them free together: some
-// get more CTAs than others, so many times.
+// multiprocessors get two CTAs. WavesOfMisfit is what that multiplies the time by.
 bool IsMisfit(int cluster_size, int64_t ctas, int64_t processors) {
   return cluster_size >= 4 && 4 * ctas > 3 * processors;
 }
@@ -80,9 +80,10 @@ SplitPlan Cut(const SplitWork& work) {
   SplitPlan best = {};
   double least = std::numeric_limits<double>::infinity();
   const int64_t rows = work.has_scratch ? CeilDivide(work.max_seq_len, kPartitionSize) : 1;
-  for (int size = 1; size <= (work.has_clusters ? 16 : 1); size *= 2) {
+  for (int size = 1; size <= (work.has_clusters ? kMostClusterSize : 1); size *= 2) {
     const int64_t room = work.num_processors / (work.items * size);
-    const bool evens_out = size == 16 && !work.has_scratch && 2 * work.items <= work.num_processors;
+    const bool evens_out =
+        size == kMostClusterSize && !work.has_scratch && 2 * work.items <= work.num_processors;
     if (size > 1 && room == 0 && !evens_out) continue;
     for (int64_t most = std::max<int64_t>(std::min(room, rows), 1); most > 0; most /= 2) {
       const int64_t tokens =
@@ -98,7 +99,8 @@ SplitPlan Cut(const SplitWork& work) {
   return best;
 }
 
-// CTAs that share keys and values are to stay together.
+// Whether items may be put in the order of lengths: not where several tiles share keys and values,
+// which the order would pull apart.
 bool CanBeOrdered(const SplitWork& work) {
   return work.reads_once && work.num_seqs > 1 && work.num_seqs <= kMmaMostRanked;
 }
@@ -154,7 +156,7 @@ int64_t CtasOf(const SplitPlan& plan, const SplitWork& work) {
   return work.items / work.num_seqs * (plan.num_shares + work.num_seqs);
 }
 
-// What is on its way beyond need makes some multiprocessors wait longer than others. CTAs of large
+// More loads in flight than needed make multiprocessors wait unequally. CTAs of large
 // clusters that leave multiprocessors idle have need of it, and those that have one to themselves
 // if fp8 takes them long to widen, or if no head's blocks lie beside those of another.
 bool NeedsLongRings(const SplitWork& work, int cluster_size, int64_t ctas) {

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "csrc/kernels/common/divide.h"
+
 namespace stablekv {
 
 // A sequence is cut into splits (length_splits.h). Each is the work of one cluster of CTAs, which
@@ -59,7 +61,7 @@ inline bool HasReduction(const SplitPlan& plan) {
 
 // Rows of the scratch that the plan takes for each query head of a sequence.
 inline int64_t RowsOf(const SplitPlan& plan, int64_t num_seqs) {
-  return plan.num_shares == 0 ? plan.num_splits : 1 + (plan.num_shares + num_seqs - 1) / num_seqs;
+  return plan.num_shares == 0 ? plan.num_splits : 1 + CeilDivide(plan.num_shares, num_seqs);
 }
 
 }  // namespace stablekv
