@@ -56,6 +56,51 @@ def test_no_case_is_an_error():
     assert "--cases=nothing like this finds no case; --list prints them" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--cases=("], "--cases=(: no regular expression: "),
+        (["--json=/not/there/x.json"], "--json=/not/there/x.json: its folder cannot be written to"),
+        (["--plot=/not/there/x.png"], "--plot=/not/there/x.png: its folder cannot be written to"),
+        (["--device=meta"], "value should be one of <cpu|cuda>"),
+    ],
+)
+def test_what_cannot_end_well_is_not_begun(arguments, message):
+    done = _program("--device=cpu", *arguments)
+    assert done.returncode == 1
+    assert message in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there_is_said():
+    done = _program("--device=cuda")
+    assert done.returncode == 1
+    assert "--device=cuda: torch " in done.stdout + done.stderr
+
+
+def test_an_interrupted_run_writes_what_it_has(tmp_path):
+    code = f"""
+        import sys
+        from stablekv.bench import __main__, run
+
+        measure = run.measure
+
+        def interrupted(*arguments):
+            yield next(measure(*arguments))
+            raise KeyboardInterrupt
+
+        run.measure = interrupted
+        sys.argv = ["bench", "--device=cpu", "--cases=^reshape_and_cache/1/", "--seconds=0.01",
+                    "--json={tmp_path}/out.json"]
+        __main__.run_main()
+        """
+    done = run_python(code)
+    assert (done.returncode, done.stderr) == (1, "interrupted after 1 rows\n")
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert [row["case"] for row in found["rows"]] == ["reshape_and_cache/1/random/auto"]
+
+
 def test_a_wrong_answer_is_not_timed():
     code = """
         import sys

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import re
 import sys
 
 import torch
@@ -18,7 +20,9 @@ except ImportError:
 from stablekv.bench import plot, results, run
 from stablekv.bench.work import WrongAnswer
 
-_DEVICE = flags.DEFINE_string("device", None, "cpu or cuda; cuda where there is one, by default")
+_DEVICE = flags.DEFINE_enum(
+    "device", None, ["cpu", "cuda"], "where; cuda where there is one, by default"
+)
 _CASES = flags.DEFINE_string("cases", "", "only cases whose name this regular expression finds")
 _LIST = flags.DEFINE_bool("list", False, "print the names of the cases, and measure none")
 _PEERS = flags.DEFINE_bool("peers", True, "time others as well, where they are installed")
@@ -36,9 +40,34 @@ def _print_row(cells: list[str] | tuple[str, ...]) -> None:
     print(*left, *right, flush=True)
 
 
+def _check_flags() -> None:
+    """What would fail only when all is measured, or without a word of which flag it was."""
+    if _DEVICE.value == "cuda" and not torch.cuda.is_available():
+        raise app.UsageError(f"--device=cuda: torch {torch.__version__} sees no CUDA device")
+    try:
+        re.compile(_CASES.value)
+    except re.error as error:
+        raise app.UsageError(f"--cases={_CASES.value}: no regular expression: {error}") from None
+    for flag in (_JSON, _MARKDOWN, _PLOT):
+        if flag.value and not os.access(pathlib.Path(flag.value).absolute().parent, os.W_OK):
+            raise app.UsageError(f"--{flag.name}={flag.value}: its folder cannot be written to")
+    if _PLOT.value and not plot.is_possible():
+        raise app.UsageError("--plot needs matplotlib: pip install matplotlib")
+
+
+def _write(found: results.Run) -> None:
+    if _JSON.value:
+        pathlib.Path(_JSON.value).write_text(found.to_json())
+    if _MARKDOWN.value:
+        pathlib.Path(_MARKDOWN.value).write_text(found.to_markdown())
+    if _PLOT.value:
+        plot.write_plot(found, pathlib.Path(_PLOT.value))
+
+
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments: {' '.join(argv[1:])}")
+    _check_flags()
     device = torch.device(_DEVICE.value or ("cuda" if torch.cuda.is_available() else "cpu"))
     if _LIST.value:
         print("\n".join(run.names(device)))
@@ -53,15 +82,13 @@ def main(argv: list[str]) -> None:
             _print_row(results.cells(row))
     except WrongAnswer as error:
         sys.exit(f"a wrong answer is not timed: {error}")
+    except KeyboardInterrupt:
+        if rows:
+            _write(results.Run(machine, rows))
+        sys.exit(f"interrupted after {len(rows)} rows")
     if not rows:
         sys.exit(f"--cases={_CASES.value} finds no case; --list prints them")
-    found = results.Run(machine, rows)
-    if _JSON.value:
-        pathlib.Path(_JSON.value).write_text(found.to_json())
-    if _MARKDOWN.value:
-        pathlib.Path(_MARKDOWN.value).write_text(found.to_markdown())
-    if _PLOT.value:
-        plot.write_plot(found, pathlib.Path(_PLOT.value))
+    _write(results.Run(machine, rows))
 
 
 def run_main() -> None:

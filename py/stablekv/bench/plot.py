@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import collections
+import importlib.util
 import pathlib
 
 from stablekv.bench.results import Run
+
+
+def is_possible() -> bool:
+    """Whether matplotlib is installed."""
+    return importlib.util.find_spec("matplotlib") is not None
 
 
 def write_plot(run: Run, path: pathlib.Path) -> None:
