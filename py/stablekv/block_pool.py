@@ -24,8 +24,9 @@ class BlockPool:
         if num_blocks < 0:
             raise ValueError(f"num_blocks must be >= 0, got {num_blocks}")
         self._num_blocks = num_blocks
-        self._free = list(reversed(range(num_blocks)))
-        self._is_free = [True] * num_blocks
+        self._num_used = 0  # blocks from there on were never taken
+        self._returned: list[int] = []
+        self._is_taken = bytearray(num_blocks)
 
     @property
     def num_blocks(self) -> int:
@@ -33,11 +34,11 @@ class BlockPool:
 
     @property
     def num_free(self) -> int:
-        return len(self._free)
+        return len(self._returned) + self._num_blocks - self._num_used
 
     @property
     def num_taken(self) -> int:
-        return self._num_blocks - len(self._free)
+        return self._num_used - len(self._returned)
 
     def take(self, count: int) -> list[int]:
         """Takes `count` blocks.
@@ -48,13 +49,16 @@ class BlockPool:
         """
         if count < 0:
             raise ValueError(f"count must be >= 0, got {count}")
-        if count > len(self._free):
+        if count > self.num_free:
             raise OutOfBlocksError(
-                f"{count} blocks wanted, {len(self._free)} of {self._num_blocks} are free"
+                f"{count} blocks wanted, {self.num_free} of {self._num_blocks} are free"
             )
-        blocks = [self._free.pop() for _ in range(count)]
+        blocks = [self._returned.pop() for _ in range(min(count, len(self._returned)))]
+        more = range(self._num_used, self._num_used + count - len(blocks))
+        self._num_used = more.stop
+        blocks.extend(more)
         for block in blocks:
-            self._is_free[block] = False
+            self._is_taken[block] = True
         return blocks
 
     def give_back(self, blocks: Iterable[int]) -> None:
@@ -67,10 +71,10 @@ class BlockPool:
         for block in blocks:
             if not 0 <= block < self._num_blocks:
                 raise ValueError(f"block {block} is not in a pool of {self._num_blocks}")
-            if self._is_free[block]:
+            if not self._is_taken[block]:
                 raise ValueError(f"block {block} is free already")
         if len(set(blocks)) != len(blocks):
             raise ValueError(f"a block is given back twice in {blocks}")
         for block in reversed(blocks):
-            self._is_free[block] = True
-            self._free.append(block)
+            self._is_taken[block] = False
+            self._returned.append(block)

@@ -21,20 +21,21 @@ class UnknownSequenceError(LookupError):
     """A sequence that was freed or never added. Nothing has changed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Batch:
     """What the operators need to know of some sequences, as tensors on the device of the cache.
 
-    A snapshot: tokens that are appended later are not in it.
+    A snapshot: tokens that are appended later are not in it. Of use to the KVCache that made it,
+    and to no other nor to a copy, but the tensors may be handed to the operators.
     """
 
     sequences: tuple[int, ...]
     slot_mapping: torch.Tensor  # [new tokens] int64, sequence after sequence
     block_tables: torch.Tensor  # [num_seqs, blocks of the longest] int32
     seq_lens: torch.Tensor  # [num_seqs] int32, new tokens included
-    max_seq_len: int  # tokens of the longest
+    max_seq_len: int  # tokens of the longest, or the cache's max_seq_len
     num_freed: int = field(repr=False)  # sequences that the cache had freed before
-    owner: object = field(repr=False, compare=False)  # stands for the cache
+    owner: object = field(repr=False)  # stands for the cache
 
 
 @dataclass
@@ -59,6 +60,10 @@ class KVCache:
 
     Sequences share the pool and need not be of one length; a sequence has the same blocks in every
     layer. Bookkeeping is on the host; only `append` and `batch` copy to the device.
+
+    With `max_seq_len` the block tables of all batches are of one width and their max_seq_len is
+    that: what torch.compile or a CUDA graph has of one batch then fits every other of as many
+    sequences. Without, both grow with the longest sequence, and each is compiled for anew.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class KVCache:
         k_scale: float | Sequence[float] | torch.Tensor = 1.0,
         v_scale: float | Sequence[float] | torch.Tensor = 1.0,
         device: torch.device | str = "cpu",
+        max_seq_len: int | None = None,
     ) -> None:
         """Allocates the cache, zeroed, with no sequences in it.
 
@@ -89,6 +95,8 @@ class KVCache:
             k_scale, v_scale: for fp8, the value that one stored unit stands for; one for all
                 layers, or one a layer; numbers or a tensor.
             device: of the cache.
+            max_seq_len: tokens that no sequence may be longer than, for batches of one shape; no
+                limit when None.
 
         Raises:
             ValueError: an argument that the operators do not take.
@@ -96,7 +104,11 @@ class KVCache:
         for name, count in (("num_layers", num_layers), ("num_kv_heads", num_kv_heads)):
             if count < 1:
                 raise ValueError(f"{name} must be >= 1, got {count}")
+        if max_seq_len is not None and max_seq_len < 1:
+            raise ValueError(f"max_seq_len must be >= 1, got {max_seq_len}")
         self._pool = BlockPool(num_blocks)
+        self._max_seq_len = max_seq_len
+        self._dtype = dtype
         self._sequences: dict[int, _Sequence] = {}
         self._next_sequence = 0
         self._num_freed = 0
@@ -123,6 +135,11 @@ class KVCache:
     def block_size(self) -> int:
         """Tokens of a block."""
         return self._block_size
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of queries, keys and values."""
+        return self._dtype
 
     @property
     def kv_cache_dtype(self) -> str:
@@ -195,7 +212,8 @@ class KVCache:
         Raises:
             OutOfBlocksError: the pool has too few free blocks for all of them.
             UnknownSequenceError: there is no such sequence.
-            ValueError: a sequence comes twice, or a number of tokens is negative or missing.
+            ValueError: a sequence comes twice, a number of tokens is negative or missing, or a
+                sequence would be longer than max_seq_len.
             TypeError: a number of tokens is no whole number.
             Nothing has changed in each case.
         """
@@ -208,6 +226,7 @@ class KVCache:
             )
         if any(count < 0 for count in counts):
             raise ValueError(f"num_tokens must be >= 0, got {counts}")
+        self._check_lengths(sequences, states, counts)
         wanted = [self.blocks_needed(*pair) for pair in zip(sequences, counts, strict=True)]
         try:
             blocks = self._pool.take(sum(wanted))
@@ -261,9 +280,10 @@ class KVCache:
             RuntimeError: as stablekv.reshape_and_cache; nothing is written.
             UnknownSequenceError: a sequence of the batch has been freed since.
             ValueError: there is no such layer, `key` has not one token for each new token of the
-                batch, or the batch is another cache's.
+                batch or is of another dtype than the cache's, or the batch is another cache's.
         """
         self._check_layer(layer)
+        self._check_dtype("key", key)
         self._check_current(batch)
         if key.dim() > 0 and key.shape[0] != batch.slot_mapping.shape[0]:
             raise ValueError(
@@ -294,6 +314,10 @@ class KVCache:
     ) -> torch.Tensor:
         """Attends from one query token of each sequence to the whole sequence, in one layer.
 
+        Several query tokens of one sequence, as of a chunk of its prompt or of a draft, are several
+        sequences to stablekv.paged_attention: its row of `block_tables` for each, and in `seq_lens`
+        the tokens up to each.
+
         Args:
             layer: number of the layer.
             query: [num_seqs, num_heads, head_size], in the order of the batch.
@@ -306,10 +330,17 @@ class KVCache:
         Raises:
             RuntimeError: as stablekv.paged_attention.
             UnknownSequenceError: a sequence of the batch has been freed since.
-            ValueError: there is no such layer, or the batch is another cache's.
+            ValueError: there is no such layer, `query` has not one token for each sequence or is of
+                another dtype than the cache's, or the batch is another cache's.
         """
         self._check_layer(layer)
+        self._check_dtype("query", query)
         self._check_current(batch)
+        if query.dim() == 3 and query.shape[0] != len(batch.sequences):
+            raise ValueError(
+                f"query must have {len(batch.sequences)} tokens, one for each sequence of the batch, "
+                f"got {query.shape[0]}"
+            )
         key_cache, value_cache = self._layers[layer]
         return attention.paged_attention(
             query,
@@ -336,7 +367,7 @@ class KVCache:
         return self._layers[layer]
 
     def _find(self, sequence: int) -> _Sequence:
-        state = self._sequences.get(sequence)
+        state = self._sequences.get(operator.index(sequence))
         if state is None:
             raise UnknownSequenceError(
                 f"sequence {sequence} is not in the cache: freed already, or never added"
@@ -344,23 +375,46 @@ class KVCache:
         return state
 
     def _find_all(self, sequences: Sequence[int]) -> list[_Sequence]:
-        if len(set(sequences)) != len(sequences):
-            raise ValueError(f"a sequence comes twice in {list(sequences)}")
-        return [self._find(sequence) for sequence in sequences]
+        numbers = [operator.index(sequence) for sequence in sequences]
+        if len(set(numbers)) != len(numbers):
+            raise ValueError(f"a sequence comes twice in {numbers}")
+        return [self._find(number) for number in numbers]
+
+    def _check_lengths(
+        self, sequences: Sequence[int], states: list[_Sequence], counts: list[int]
+    ) -> None:
+        if self._max_seq_len is None:
+            return
+        for sequence, state, count in zip(sequences, states, counts, strict=True):
+            if state.length + count > self._max_seq_len:
+                raise ValueError(
+                    f"sequence {sequence} must have at most max_seq_len = {self._max_seq_len} "
+                    f"tokens, got {state.length} + {count}"
+                )
+
+    def _check_dtype(self, name: str, tensor: torch.Tensor) -> None:
+        if tensor.dtype != self._dtype:
+            raise ValueError(
+                f"{name} must be {self._dtype}, as the cache is for, got {tensor.dtype}"
+            )
 
     def _batch(self, sequences: Sequence[int], states: list[_Sequence], slots: array) -> Batch:
+        lengths = array("i", [state.length for state in states])
+        longest = max(lengths, default=0)
         width = max((len(state.blocks) for state in states), default=0)
+        if self._max_seq_len is not None:
+            longest = self._max_seq_len
+            width = -(-longest // self._block_size)
         rows = array("i")
         for state in states:
             rows.extend(state.blocks)
             rows.extend([_NO_BLOCK] * (width - len(state.blocks)))
-        lengths = array("i", [state.length for state in states])
         return Batch(
-            sequences=tuple(sequences),
+            sequences=tuple(map(operator.index, sequences)),
             slot_mapping=self._tensor(slots, torch.int64),
             block_tables=self._tensor(rows, torch.int32).view(len(states), width),
             seq_lens=self._tensor(lengths, torch.int32),
-            max_seq_len=max(lengths, default=0),
+            max_seq_len=longest,
             num_freed=self._num_freed,
             owner=self._owner,
         )
@@ -383,7 +437,10 @@ class KVCache:
         return host.clone() if self._device.type == "cpu" else host.to(self._device)
 
     def _scales(self, name: str, scale: float | Sequence[float] | torch.Tensor) -> torch.Tensor:
-        values = torch.as_tensor(scale, dtype=torch.float32, device=self._device)
+        values = torch.as_tensor(scale, dtype=torch.float32)
+        if not bool((values.isfinite() & (values > 0)).all()):
+            raise ValueError(f"{name} must be finite and > 0, got {scale}")
+        values = values.to(self._device)
         if values.dim() == 0:
             return values.repeat(self.num_layers)
         if values.shape != (self.num_layers,):

@@ -113,6 +113,31 @@ def test_a_decode_step_compiles_to_the_end(lengths, backend, device):
     _check_step(step, (*lengths, 700), device)
 
 
+@each_device
+def test_a_step_over_a_cache_of_a_longest_length_compiles_once(device):
+    compiled_graphs = []
+
+    def backend(graph, example_inputs):
+        compiled_graphs.append(graph)
+        return graph.forward
+
+    sizes = dict(num_layers=1, num_blocks=20, num_kv_heads=2, head_size=64, block_size=8)
+    kv = stablekv.KVCache(**sizes, device=device, max_seq_len=64)
+    sequences = [kv.add(), kv.add()]
+
+    def step(row, query, batch):
+        kv.write(0, row, row, batch)
+        return kv.attend(0, query, batch)
+
+    compiled = torch.compile(step, fullgraph=True, backend=backend)
+    for _ in range(12):
+        row, query = torch.randn(2, 2, 2, 64, device=device)
+        batch = kv.append(sequences)
+        out = compiled(row, query, batch)
+        assert torch.equal(out, kv.attend(0, query, batch))
+    assert len(compiled_graphs) == 1
+
+
 def _decode_step(
     key, value, query, key_cache, value_cache, slots, tables, lengths, max_seq_len, one
 ):

@@ -4,6 +4,7 @@ import random
 
 import numpy
 import pytest
+import stablekv
 import torch
 from stablekv import KVCache, OutOfBlocksError, UnknownSequenceError, layouts
 
@@ -213,6 +214,95 @@ def test_a_batch_of_a_freed_sequence_is_refused():
     torch.testing.assert_close(kv.attend(0, row, fresh), row)
 
 
+def test_with_a_longest_length_all_batches_have_one_shape():
+    kv, plain = _cache(max_seq_len=20), _cache()
+    for cache in (kv, plain):
+        cache.add(), cache.add()
+    for counts in ([3, 0], [6, 1], [11, 2]):
+        batch, grown = kv.append([0, 1], counts), plain.append([0, 1], counts)
+        assert (batch.block_tables.shape, batch.max_seq_len) == ((2, 3), 20)
+        width = grown.block_tables.shape[1]
+        assert torch.equal(batch.block_tables[:, :width], grown.block_tables)
+        assert (batch.block_tables[:, width:] == -1).all()
+        assert torch.equal(batch.seq_lens, grown.seq_lens)
+        rows = torch.randn(sum(counts), _HEADS, _SIZE)
+        query = torch.randn(2, _HEADS, _SIZE)
+        for cache, its in ((kv, batch), (plain, grown)):
+            cache.write(0, rows, rows, its)
+        assert torch.equal(kv.attend(0, query, batch), plain.attend(0, query, grown))
+
+
+def test_a_sequence_is_no_longer_than_the_longest():
+    kv = _cache(max_seq_len=20)
+    kv.append([kv.add(), kv.add()], [20, 3])
+    before = _state(kv)
+    with pytest.raises(
+        ValueError, match=r"sequence 0 must have at most max_seq_len = 20 .* 20 [+] 1"
+    ):
+        kv.append([1, 0], [2, 1])
+    _assert_unchanged(kv, before)
+    kv.append([1, 0], [17, 0])
+
+
+def test_several_tokens_of_one_sequence_attend_each_to_what_comes_before():
+    """As the docstring of attend says: to the operator they are sequences of one table."""
+    kv = _cache()
+    rows = torch.randn(12, _HEADS, _SIZE)
+    query = torch.randn(12, _HEADS, _SIZE)
+    alone = []
+    for length in range(8, 12):
+        sequence = kv.add()
+        batch = kv.append([sequence], [length + 1])
+        kv.write(0, rows[: length + 1], rows[: length + 1], batch)
+        alone.append(kv.attend(0, query[length : length + 1], batch))
+        kv.free(sequence)
+    batch = kv.append([kv.add()], [12])
+    kv.write(0, rows, rows, batch)
+    lengths = torch.arange(9, 13, dtype=torch.int32)
+    table = batch.block_tables.expand(4, -1)
+    chunk = stablekv.paged_attention(query[8:], *kv.tensors(0), table, lengths)
+    torch.testing.assert_close(chunk, torch.cat(alone))
+
+
+def test_queries_are_as_many_as_sequences():
+    kv = _cache()
+    batch = kv.append([kv.add()], [2])
+    with pytest.raises(
+        ValueError, match=r"query must have 1 tokens, one for each sequence .*, got 2"
+    ):
+        kv.attend(0, torch.ones(2, _HEADS, _SIZE), batch)
+
+
+@pytest.mark.parametrize("kv_cache_dtype", ["auto", "fp8"])
+def test_elements_of_another_dtype_are_refused(kv_cache_dtype):
+    """An fp8 cache would take them, scaled for others."""
+    kv = _cache(dtype=torch.bfloat16, kv_cache_dtype=kv_cache_dtype)
+    assert (kv.dtype, kv.kv_cache_dtype) == (torch.bfloat16, kv_cache_dtype)
+    batch = kv.append([kv.add()])
+    before = _state(kv)
+    row = torch.ones(1, _HEADS, _SIZE)
+    with pytest.raises(ValueError, match=r"key must be torch.bfloat16, .*, got torch.float32"):
+        kv.write(0, row, row, batch)
+    with pytest.raises(ValueError, match=r"query must be torch.bfloat16, .*, got torch.float16"):
+        kv.attend(0, row.half(), batch)
+    _assert_unchanged(kv, before)
+
+
+def test_batches_are_compared_as_objects():
+    kv = _cache()
+    kv.add()
+    first, second = kv.batch([0]), kv.batch([0])
+    assert first == first and first != second and second in [first, second]
+
+
+def test_numbers_of_sequences_of_any_kind():
+    kv = _cache()
+    kv.add(), kv.add()
+    assert kv.append(torch.tensor([1, 0]), [1, 2]).seq_lens.tolist() == [1, 2]
+    kv.free(numpy.int64(1))
+    assert kv.length(torch.tensor(0)) == 2
+
+
 @pytest.mark.parametrize("layer", [-1, 2])
 @pytest.mark.parametrize(
     "call",
@@ -297,6 +387,10 @@ def test_keys_must_be_as_many_as_new_tokens(tokens):
         ({"k_scale": [1.0]}, "k_scale must have a value for each of 2 layers, got 1"),
         ({"v_scale": [1.0] * 3}, "v_scale must have a value for each of 2 layers, got 3"),
         ({"v_scale": torch.ones(2, 1)}, "v_scale must have a value for .* 2 layers, got 2 x 1"),
+        ({"k_scale": 0.0}, "k_scale must be finite and > 0, got 0.0"),
+        ({"v_scale": [1.0, float("nan")]}, r"v_scale must be finite and > 0, got \[1.0, nan\]"),
+        ({"k_scale": float("inf")}, "k_scale must be finite and > 0, got inf"),
+        ({"max_seq_len": 0}, "max_seq_len must be >= 1, got 0"),
     ],
 )
 def test_a_wrong_cache_is_refused(change, message):
