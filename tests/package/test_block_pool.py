@@ -47,6 +47,15 @@ def test_what_was_not_taken_cannot_come_back(blocks, message):
     assert pool.num_free == 4
 
 
+def test_what_came_back_cannot_come_back_again():
+    pool = BlockPool(4)
+    pool.take(3)
+    pool.give_back([1])
+    with pytest.raises(ValueError, match="block 1 is free already"):
+        pool.give_back([1])
+    assert (pool.num_free, sorted(pool.take(2))) == (2, [1, 3])
+
+
 def test_negative_counts_are_refused():
     with pytest.raises(ValueError, match="num_blocks must be >= 0, got -1"):
         BlockPool(-1)
