@@ -61,13 +61,21 @@ def test_append_takes_blocks_as_they_fill():
 
 def test_no_blocks_are_needed_for_fewer_tokens_than_none():
     kv = _cache()
-    with pytest.raises(ValueError, match="num_tokens must be >= 0, got -5"):
-        kv.blocks_needed(kv.add(), -5)
+    with pytest.raises(ValueError, match="num_tokens must be >= 0, got -1"):
+        kv.blocks_needed(kv.add(), -1)
 
 
 @pytest.mark.parametrize("scale", [0.5, numpy.float32(0.5), torch.tensor(0.5), [0.5, 0.5]])
 def test_scales_of_any_kind(scale):
     assert _cache(k_scale=scale)._k_scales.tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("shape", [(), (2,)])
+def test_scales_are_copies(shape):
+    scale = torch.full(shape, 0.5)
+    kv = _cache(k_scale=scale)
+    scale.fill_(7)
+    assert kv._k_scales.tolist() == [0.5, 0.5]
 
 
 def test_blocks_needed():
@@ -183,6 +191,7 @@ def test_unknown_sequences_are_refused(call):
     [
         ([0, 0], 1, r"a sequence comes twice in \[0, 0\]"),
         ([0, 1], [1], "num_tokens must have one number for each of 2 sequences, got 1"),
+        ([0, 1], [1, 1, 1], "num_tokens must have one number for each of 2 sequences, got 3"),
         ([0, 1], [1, -1], r"num_tokens must be >= 0, got \[1, -1\]"),
         ([0], -1, r"num_tokens must be >= 0, got \[-1\]"),
     ],

@@ -70,6 +70,11 @@ def test_allocate_cache():
     assert not key_cache.any() and not value_cache.any()
 
 
+def test_both_caches_are_on_the_device():
+    caches = layouts.allocate_cache(2, 1, 64, 16, dtype=torch.float32, device="meta")
+    assert [cache.device.type for cache in caches] == ["meta", "meta"]
+
+
 @pytest.mark.parametrize(
     "change, message",
     [
