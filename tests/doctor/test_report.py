@@ -3,6 +3,7 @@
 import json
 import pathlib
 import subprocess
+import types
 
 import pytest
 from stablekv.doctor import architectures, child, devices, report, revision, text, versions
@@ -163,6 +164,12 @@ def test_the_version_of_the_driver(monkeypatch, tmp_path, words, version):
     assert devices.driver() is None
     (tmp_path / "version").write_text(words)
     assert devices.driver() == version
+
+
+@pytest.mark.parametrize(("number", "version"), [(13000, "13.0"), (12080, "12.8"), (0, None)])
+def test_the_cuda_of_the_driver(number, version):
+    core = types.SimpleNamespace(_cuda_getDriverVersion=lambda: number)
+    assert devices._cuda_of_driver(types.SimpleNamespace(_C=core)) == version
 
 
 @pytest.mark.parametrize(
