@@ -76,6 +76,36 @@ def test_a_process_that_died(monkeypatch):
     assert text.as_text(found).endswith("not well: see above")
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (-1, "was ended by SIGHUP: out"),
+        (-40, "was ended by signal 40: out"),
+        (1, "ended with exit code 1: out"),
+        (0, ""),
+    ],
+)
+def test_how_a_process_ended(code, words):
+    assert child._ending(subprocess.CompletedProcess([], code, "", "all\nout\n")) == words
+
+
+def test_operators_that_cannot_be_listed(monkeypatch):
+    seen = probe()
+    del seen.values["operators"]
+    seen.errors["operators"] = "RuntimeError: out of order"
+    assert report_of(monkeypatch, seen)["problems"] == [
+        "the operators cannot be listed: RuntimeError: out of order"
+    ]
+
+
+def test_a_driver_without_a_device(monkeypatch):
+    monkeypatch.setattr(devices, "driver", lambda: "580.65.06")
+    notes = report_of(monkeypatch, probe(seen=()))["notes"]
+    assert "there is an NVIDIA driver, 580.65.06, all the same" in notes
+    notes = report_of(monkeypatch, probe())["notes"]
+    assert not any("NVIDIA driver" in note for note in notes)
+
+
 def test_a_process_that_died_in_the_middle_of_a_line(monkeypatch):
     seen = child.read(
         '{"stablekv": {"begin": "torch"}}\n'
@@ -239,6 +269,17 @@ def test_a_checkout_that_git_cannot_read(tmp_path):
     found = revision.find(package)
     assert (found["revision"], found["dirty"]) == (None, None)
     assert found["source"].startswith("git did not say")
+
+
+def test_a_checkout_without_git(checkout, monkeypatch):
+    monkeypatch.setenv("PATH", str(checkout))
+    assert revision.find(checkout)["source"].startswith("git did not say")
+
+
+def test_a_checkout_of_something_else(checkout):
+    other = checkout.with_name("other")
+    other.mkdir()
+    assert "recorded none" in revision.find(other)["source"]
 
 
 def test_a_revision_of_the_build(monkeypatch, tmp_path):
