@@ -1,5 +1,6 @@
 """The program: its figures, its files, and what it says when there is nothing to measure."""
 
+import dataclasses
 import json
 
 import pytest
@@ -152,6 +153,29 @@ def test_every_call_of_a_rotation_is_timed():
     found = timing.time_work(Work(calls, 1, lambda: None), torch.device("cpu"), seconds=0.01)
     assert called[:14] == [*range(7), *range(7)]
     assert found.low <= found.median <= found.high
+
+
+def test_one_call_in_ten_is_faster_and_one_in_ten_slower():
+    found = timing._timing([1000.0, *range(20)], eager=4.0, host=3.0)
+    assert found == timing.Timing(median=10, low=2, high=18, eager=4.0, host=3.0)
+
+
+def test_the_table():
+    row = dataclasses.replace(_ROW, case="a case")
+    assert results.Run({"device": "a machine"}, [row]).to_markdown().splitlines() == [
+        "* device: a machine",
+        "",
+        "| case | subject | us | 10-90 % | eager us | host us | GB/s | limit us | % of limit |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| a case | stablekv | 100.0 | 90.0-110.0 | 101.0 | 9.0 | 20 | 50.0 | 50 |",
+    ]
+
+
+def test_the_limit_of_a_cache_operator_is_that_of_a_copy(monkeypatch):
+    monkeypatch.setattr(run.limit, "copy_time", lambda num_bytes, device: 12.5)
+    pattern = "^reshape_and_cache/1/random/auto$"
+    (row,) = run.measure(torch.device("cpu"), pattern, False, 0.01)
+    assert row.limit == 12.5
 
 
 @pytest.mark.parametrize("kind", ["png", "svg"])
