@@ -145,6 +145,15 @@ void TestSlicesOfOneBuffer() {
   CheckSlices({29, 13, 2}, 2, true);
 }
 
+void TestSideBySide() {
+  FakeTensor first("t", DType::kFloat16, {3, 8});
+  FakeTensor second("t", DType::kInt32, {5});  // of another layout
+  second.address = first.address + 48;
+  CHECK_THAT(!MayOverlap(first.arg(), second.arg()), "right behind");
+  second.address -= 1;
+  CHECK_THAT(MayOverlap(first.arg(), second.arg()), "one byte too near");
+}
+
 // A cache of keys and one of values in one buffer of [blocks, tokens, 2, head_size], a gap between
 // blocks that is no multiple of the distance between tokens.
 void TestCachesOfOneBuffer() {
@@ -159,6 +168,21 @@ void TestCachesOfOneBuffer() {
   }
   value.address = key.address + 16;
   CHECK_THAT(!MayOverlap(key.arg(), value.arg()), "side by side");
+  // Of as many dimensions as are looked at, then of one more.
+  for (FakeTensor* cache : {&key, &value}) {
+    cache->sizes.insert(cache->sizes.begin(), 3, 1);
+    cache->strides.insert(cache->strides.begin(), 3, 0);
+  }
+  CHECK_THAT(!MayOverlap(key.arg(), value.arg()), "seven dimensions");
+  for (FakeTensor* cache : {&key, &value}) {
+    cache->sizes.insert(cache->sizes.begin(), 1);
+    cache->strides.insert(cache->strides.begin(), 0);
+  }
+  CHECK_THAT(MayOverlap(key.arg(), value.arg()), "eight dimensions");
+  for (FakeTensor* cache : {&key, &value}) {
+    cache->sizes.erase(cache->sizes.begin(), cache->sizes.begin() + 4);
+    cache->strides.erase(cache->strides.begin(), cache->strides.begin() + 4);
+  }
   value.strides[2] = 5;
   CHECK_THAT(!MayOverlap(key.arg(), value.arg()), "the stride of one element does not matter");
   value.sizes[3] = 9;
@@ -207,6 +231,7 @@ int main() {
   stablekv::TestDistinctElements();
   stablekv::TestOverlapAgainstBruteForce();
   stablekv::TestSlicesOfOneBuffer();
+  stablekv::TestSideBySide();
   stablekv::TestCachesOfOneBuffer();
   stablekv::TestSmallThings();
   stablekv::TestFitsInto();
