@@ -60,6 +60,19 @@ void TestParams() {
   }
   CHECK_MESSAGE(call.Prepare(&params), "");
   CHECK_EQUAL(params.count, 0, "");
+  call.dst_cache.strides = {8, 32, 1};
+  call.src_cache.strides = {24, 8, 1};
+  CHECK_MESSAGE(call.Prepare(&params), "");  // strides of no elements do not matter
+}
+
+void TestTheStrideOfOneElementDoesNotMatter() {
+  Call call;
+  call.dst_cache.Reshape({4, 1, 8});
+  call.src_cache.Reshape({4, 1, 8});
+  call.dst_cache.strides[1] = 5;
+  ConvertFp8Params params;
+  CHECK_MESSAGE(call.Prepare(&params), "");
+  CHECK_EQUAL(params.count, 32, "");
 }
 
 void TestRefused() {
@@ -91,6 +104,10 @@ void TestRefused() {
       "src_cache must be without gaps between its elements, got strides [48, 16, 2] for shape "
       "[4, 3, 8]",
       [](Call& c) { c.src_cache.strides = {48, 16, 2}; });
+  Refused(  // as far from the first element to the last one as without gaps
+      "src_cache must be without gaps between its elements, got strides [0, 44, 1] for shape "
+      "[4, 3, 8]",
+      [](Call& c) { c.src_cache.strides = {0, 44, 1}; });
   Refused(
       "dst_cache must be without gaps between its elements, got strides [0, 8, 1] for shape "
       "[4, 3, 8]",
@@ -110,6 +127,7 @@ void TestRefused() {
 
 int main() {
   stablekv::TestParams();
+  stablekv::TestTheStrideOfOneElementDoesNotMatter();
   stablekv::TestRefused();
   return stablekv::testing::Finish();
 }

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "csrc/ops/testing.h"
 
@@ -155,6 +156,16 @@ void TestTokens() {
       "token of src_cache), got ";
   Refused(rows + "[40, 23]", [](Call& c) { c.dst.Reshape({40, 23}); });
   Refused(rows + "[24]", [](Call& c) { c.dst.Reshape({24}); });
+  for (const std::vector<int64_t>& sizes : {std::vector<int64_t>{40}, {}}) {
+    Call call;  // as many elements a row as a token has: one
+    call.src_cache.Reshape({7, 16, 1});
+    call.dst.Reshape(sizes);
+    GatherRowsParams params;
+    CHECK_MESSAGE(call.Prepare(&params),
+                  "cp_gather_cache: dst must have shape [num_rows, ..] with 1 elements a row "
+                  "(those of a token of src_cache), got " +
+                      std::string(sizes.empty() ? "[]" : "[40]"));
+  }
   Refused("dst must be on cpu (the device of src_cache), got cuda:0",
           [](Call& c) { c.dst.device.type = DeviceType::kCuda; });
   Refused("dst must be contiguous from dimension 1 on, got strides [48, 2] for shape [40, 24]",

@@ -432,6 +432,10 @@ void TestScratch() {
   const std::string overlap = ", got overlapping address ranges";
   refused("max_logits must share no memory with exp_sums" + overlap,
           [](Call& c) { c.max_logits.address = c.exp_sums.address + 35 * 4; });
+  refused("tmp_out must share no memory with exp_sums" + overlap,
+          [](Call& c) { c.tmp_out.address = c.exp_sums.address; });
+  refused("tmp_out must share no memory with max_logits" + overlap,
+          [](Call& c) { c.tmp_out.address = c.max_logits.address; });
   refused("tmp_out must share no memory with out" + overlap,
           [](Call& c) { c.tmp_out.address = c.out.address; });
   for (FakeTensor Call::* const scratch : {&Call::exp_sums, &Call::max_logits, &Call::tmp_out}) {

@@ -72,6 +72,18 @@ void TestHeadsOutside() {
   CHECK_THAT(params.hnd, "");
 }
 
+void TestTheStrideOfOneHeadDoesNotMatter() {
+  Call call;
+  call.key.Reshape({5, 1, 128});
+  call.value.Reshape({5, 1, 128});
+  call.key_cache.Reshape({7, 16, 1, 72});
+  call.value_cache.Reshape({7, 16, 1, 72});
+  call.key_cache.strides[2] = 1152;
+  call.value_cache.strides[2] = 5;
+  ReshapeAndCacheNvfp4Params params;
+  CHECK_MESSAGE(call.Prepare(&params), "");
+}
+
 void TestRefused() {
   Refused("kv_cache_dtype must be another than \"nvfp4\" for a key of float32, got \"nvfp4\"",
           [](Call& call) { call.key.dtype = call.value.dtype = DType::kFloat32; });
@@ -85,6 +97,10 @@ void TestRefused() {
       "key_cache must have pages without gaps, in the NHD order of key_cache, "
       "got strides [4000, 220, 72, 1] for shape [7, 16, 3, 72]",
       [](Call& call) { call.key_cache.strides = {4000, 220, 72, 1}; });
+  Refused(  // rows and tokens are where they are to be, bytes of a row apart
+      "key_cache must have pages without gaps, in the NHD order of key_cache, "
+      "got strides [248832, 216, 72, 3456] for shape [7, 16, 3, 72]",
+      [](Call& call) { call.key_cache.strides = {248832, 216, 72, 3456}; });
   Refused(
       "value_cache must have pages without gaps, in the NHD order of key_cache, "
       "got strides [3456, 72, 1152, 1] for shape [7, 16, 3, 72]",
@@ -97,6 +113,7 @@ void TestRefused() {
 int main() {
   stablekv::TestParams();
   stablekv::TestHeadsOutside();
+  stablekv::TestTheStrideOfOneHeadDoesNotMatter();
   stablekv::TestRefused();
   return stablekv::testing::Finish();
 }

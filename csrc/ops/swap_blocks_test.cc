@@ -68,12 +68,24 @@ void TestParams() {
   CHECK_THAT(copies[1].to == static_cast<const uint8_t*>(params.dst), "");
 }
 
+void TestNothingIsCopiedToItself() {
+  Call call;
+  call.dst.address = call.src.address;  // the last pair is one block
+  SwapBlocksParams params;
+  CHECK_MESSAGE(call.Prepare(&params), "");
+  CHECK_EQUAL(ListCopies(params).size(), size_t{2}, "");
+}
+
 void TestAccepted() {
   Accepted([](Call&) {});
   Accepted([](Call& c) { c.src.strides = {8, 48, 1}; });  // dimensions in another order
   Accepted([](Call& c) { c.src.device = c.dst.device = {DeviceType::kCuda, 1}; });
   Accepted([](Call& c) { c.src.device = {DeviceType::kCuda, 0}; });
   Accepted([](Call& c) { c.dst.address = c.src.address; });
+  Accepted([](Call& c) {  // addresses of two devices say nothing of each other
+    c.src.device = {DeviceType::kCuda, 0};
+    c.dst.address = c.src.address + 63;
+  });
   Accepted([](Call& c) { c.block_mapping.Reshape({0, 2}); });
   Accepted([](Call& c) { c.block_size_in_bytes = 1; });
   Accepted([](Call& c) { c.dst.dtype = DType::kOther; });
@@ -171,6 +183,7 @@ void TestMappingInDst() {
 
 int main() {
   stablekv::TestParams();
+  stablekv::TestNothingIsCopiedToItself();
   stablekv::TestAccepted();
   stablekv::TestRefusedTensors();
   stablekv::TestRefusedValues();
