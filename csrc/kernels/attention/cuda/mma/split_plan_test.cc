@@ -117,6 +117,8 @@ void TestMeasured() {
   Expect(Work(64, 1, 16384, false), 2, 1);
   // Where lengths may differ so much that pairs with an order are better.
   Expect(Work(256, 1, 16384, true), 2, 1);
+  Expect(Work(33, 8, 16384, true), 2, 1);
+  Expect(Work(34, 8, 16384, true), 1, 1);
 }
 
 // Keys and values of fp8 are half the bytes, and a warp's step has twice the tokens.
@@ -160,7 +162,11 @@ void TestShares() {
   CHECK_THAT(shares(16, 8, 4096) == 0, "not long enough");
   CHECK_THAT(shares(1, 8, 131072) == 0, "one sequence");
   CHECK_THAT(shares(17, 8, 16384) == 0, "more than multiprocessors");
-  CHECK_THAT(shares(16, 1, int64_t{1} << 25) == 0, "too long");
+  CHECK_THAT(shares(66, 2, 16384) == 132, "as many as multiprocessors");
+  CHECK_THAT(shares(128, 1, 16384) == 264, "the most sequences");
+  CHECK_THAT(shares(129, 1, 16384) == 0, "too many sequences");
+  CHECK_THAT(shares(16, 1, kLongestShared) == 264, "the longest");
+  CHECK_THAT(shares(16, 1, kLongestShared + 1) == 0, "too long");
   CHECK_THAT(PlanSplits(Work(16, 8, 16384, false)).num_shares == 0, "no scratch");
 }
 
@@ -197,6 +203,7 @@ void TestRoom() {
   };
   CHECK_THAT(plan(1, 8, 16384).alone, "one to a multiprocessor, and a reduction behind");
   CHECK_THAT(!plan(16, 8, 4096).alone && !plan(64, 1, 4096).alone, "no reduction");
+  CHECK_THAT(plan(1, 8, 4096).alone, "pairs, and a reduction behind");
   CHECK_THAT(!plan(1, 1, 4096).alone, "large clusters");
   CHECK_THAT(!plan(64, 1, 16384).alone, "shares");
   CHECK_THAT(!plan(64, 8, 512).alone, "several items each");
@@ -210,7 +217,10 @@ void TestRoom() {
 void TestOrder() {
   CHECK_THAT(PlanSplits(Work(64, 8, 16384, true)).longest_first, "many long items");
   CHECK_THAT(!PlanSplits(Work(256, 8, 512, true)).longest_first, "short items");
+  CHECK_THAT(!PlanSplits(Work(256, 8, 1024, true)).longest_first, "several items each");
   CHECK_THAT(!PlanSplits(Work(64, 1, 4096, true)).longest_first, "all run at once");
+  CHECK_THAT(!PlanSplits(Work(33, 8, 4096, true)).longest_first, "just as many as run at once");
+  CHECK_THAT(PlanSplits(Work(34, 8, 4096, true)).longest_first, "a few more");
   CHECK_THAT(!PlanSplits(Work(1, 1024, 16384, true)).longest_first, "one sequence");
   SplitWork shared = Work(64, 16, 16384, true);
   shared.reads_once = false;
@@ -221,7 +231,13 @@ void TestOrder() {
   SplitWork narrow = Work(1, 8, 16384, true);
   narrow.fp8 = true;
   CHECK_THAT(!PlanSplits(narrow).short_rings, "fp8, a split for each processor");
+  CHECK_THAT(!PlanSplits(Work(132, 1, 4096, true)).short_rings, "one to each processor");
   CHECK_THAT(PlanSplits(Work(64, 8, 4096, true)).short_rings, "two to a processor");
+  SplitWork wide = Work(24, 1, 3072, true);
+  wide.bytes_per_token = 1024;
+  CHECK_THAT(PlanSplits(wide).num_shares == 120 && PlanSplits(wide).short_rings,
+             "shares, and beside them the last ones");
+  CHECK_THAT(!PlanSplits(Work(1, 8, 512, true)).short_rings, "clusters of 4 on some processors");
   CHECK_THAT(!PlanSplits(Work(1, 8, 2048, true)).short_rings, "clusters of 8 on some processors");
   CHECK_THAT(PlanSplits(Work(1, 32, 16384, false)).short_rings, "clusters of 16 on all of them");
   SplitWork old = Work(64, 1, 4096, true);
