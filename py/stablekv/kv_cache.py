@@ -338,8 +338,8 @@ class KVCache:
         self._check_current(batch)
         if query.dim() == 3 and query.shape[0] != len(batch.sequences):
             raise ValueError(
-                f"query must have {len(batch.sequences)} tokens, one for each sequence of the batch, "
-                f"got {query.shape[0]}"
+                f"query must have {len(batch.sequences)} tokens, one for each sequence of the "
+                f"batch, got {query.shape[0]}"
             )
         key_cache, value_cache = self._layers[layer]
         return attention.paged_attention(
