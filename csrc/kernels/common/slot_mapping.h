@@ -14,6 +14,11 @@ struct SlotPlace {
   int64_t offset;  // tokens into the block
 };
 
+// Whether a slot is one of the cache's: neither padding nor past it.
+STABLEKV_HOST_DEVICE inline bool IsSlot(int64_t slot, int64_t num_slots) {
+  return slot >= 0 && slot < num_slots;
+}
+
 // Where the token of a slot goes, for a slot that is one.
 STABLEKV_HOST_DEVICE inline SlotPlace PlaceOfSlot(int64_t slot, int64_t block_size) {
   const int64_t block = slot / block_size;

@@ -32,10 +32,6 @@ struct FlashArgs {
   bool only_vectors;  // both, and rows are whole vectors
 };
 
-__device__ __forceinline__ bool IsSlot(const FlashArgs& args, int64_t slot) {
-  return slot >= 0 && slot < args.num_slots;
-}
-
 template <ElementType kElement, CacheType kCache>
 __device__ __forceinline__ void WritePiece(const FlashArgs& args, const FlashSide& side,
                                            int64_t token, const SlotPlace& place, int64_t head,
@@ -84,7 +80,7 @@ __device__ __forceinline__ void WriteVectors(const FlashArgs& args, int64_t toke
       if (element < count) loaded[side][v].Load(from + element);
     }
   }
-  if (!IsSlot(args, slot)) return;
+  if (!IsSlot(slot, args.num_slots)) return;
   const SlotPlace place = PlaceOfSlot(slot, params.block_size);
 #pragma unroll
   for (int side = 0; side < 2; ++side) {
@@ -134,7 +130,7 @@ __global__ void __launch_bounds__(kCtaThreads)
       continue;
     }
     const int64_t slot = params.slot_mapping[token];
-    if (!IsSlot(args, slot)) continue;
+    if (!IsSlot(slot, args.num_slots)) continue;
     const SlotPlace place = PlaceOfSlot(slot, params.block_size);
     WritePiece<kElement, kCache>(args, params.key, token, place, head, first, args.key_vectors,
                                  thread);

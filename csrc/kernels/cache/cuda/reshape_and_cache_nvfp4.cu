@@ -24,10 +24,6 @@ struct Nvfp4Args {
   bool swizzle_values;
 };
 
-__device__ __forceinline__ bool IsSlot(const Nvfp4Args& args, int64_t slot) {
-  return slot >= 0 && slot < args.num_slots;
-}
-
 // 32 bytes by the widest loads that their address allows.
 __device__ __forceinline__ void LoadGroup(const uint16_t* from, uint16_t* to) {
   if (reinterpret_cast<uintptr_t>(from) % 16 == 0) {
@@ -64,7 +60,7 @@ __global__ void __launch_bounds__(kCtaThreads)
     const int64_t token = row / params.num_heads;
     const int64_t head = row - token * params.num_heads;
     const int64_t slot = params.slot_mapping[token];
-    if (!IsSlot(args, slot)) continue;
+    if (!IsSlot(slot, args.num_slots)) continue;
     const SlotPlace place = PlaceOfSlot(slot, params.block_size);
 
     uint16_t elements[kNvfp4Group];

@@ -7,6 +7,7 @@
 #include "csrc/kernels/common/cuda/launch_config.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/common/cuda/overlap.cuh"
+#include "csrc/kernels/common/slot_mapping.h"
 #include "csrc/kernels/common/type_dispatch.h"
 
 namespace stablekv {
@@ -84,7 +85,7 @@ __device__ __forceinline__ void FindPlaces(const PageArgs& args, const PageTile&
   const int lane = threadIdx.x;
   int64_t slot = -1;
   if (lane < tile.num_tokens) slot = args.params.slot_mapping[tile.first_token + lane];
-  const bool present = slot >= 0 && slot < args.num_slots;
+  const bool present = IsSlot(slot, args.num_slots);
   const int64_t block = present ? slot / args.params.block_size : -1;
   const int offset = present ? static_cast<int>(slot - block * args.params.block_size) : -1;
   const int first = lane / kGroup * kGroup;

@@ -33,10 +33,6 @@ struct DsMlaArgs {
   bool write_vectors;  // tokens of the cache begin at multiples of 16 bytes
 };
 
-__device__ __forceinline__ bool IsSlot(const DsMlaArgs& args, int64_t slot) {
-  return slot >= 0 && slot < args.num_slots;
-}
-
 // Stores a word at an address that may be any.
 __device__ __forceinline__ void StoreWord(uint32_t word, bool aligned, uint8_t* to) {
   if (aligned) {
@@ -111,7 +107,7 @@ __global__ void __launch_bounds__(kWarps* kWarpThreads)
   for (int64_t token = static_cast<int64_t>(blockIdx.x) * kWarps + warp; token < params.num_tokens;
        token += step) {
     const int64_t slot = params.slot_mapping[token];
-    if (!IsSlot(args, slot)) continue;  // all lanes alike
+    if (!IsSlot(slot, args.num_slots)) continue;  // all lanes alike
     const SlotPlace place = PlaceOfSlot(slot, params.block_size);
     WriteToken<ElementFormat<kElement>>(
         static_cast<const uint16_t*>(params.kv_c) + token * params.kv_c_stride,

@@ -24,10 +24,6 @@ struct WriteArgs {
   bool k_pe_vectors;
 };
 
-__device__ __forceinline__ bool IsSlot(const WriteArgs& args, int64_t slot) {
-  return slot >= 0 && slot < args.num_slots;
-}
-
 template <ElementType kElement, CacheType kCache>
 __global__ void __launch_bounds__(kWarps* kWarpThreads)
     ConcatAndCacheMlaKernel(const __grid_constant__ WriteArgs args) {
@@ -43,7 +39,7 @@ __global__ void __launch_bounds__(kWarps* kWarpThreads)
   for (int64_t token = static_cast<int64_t>(blockIdx.x) * kWarps + warp; token < params.num_tokens;
        token += step) {
     const int64_t slot = params.slot_mapping[token];
-    if (!IsSlot(args, slot)) continue;
+    if (!IsSlot(slot, args.num_slots)) continue;
     const SlotPlace place = PlaceOfSlot(slot, params.block_size);
     Target* const to = static_cast<Target*>(params.kv_cache) +
                        place.block * params.cache_block_stride +

@@ -30,8 +30,7 @@ struct FusedArgs {
 
 // Whether the token is one to work on, and not padding nor out of range.
 __device__ __forceinline__ bool IsToken(const FusedArgs& args, int64_t slot, int64_t position) {
-  return slot >= 0 && slot < args.num_slots && position >= 0 &&
-         position < args.params.num_positions;
+  return IsSlot(slot, args.num_slots) && position >= 0 && position < args.params.num_positions;
 }
 
 // Elements that are loaded or stored together: 16 bytes of them, or one.

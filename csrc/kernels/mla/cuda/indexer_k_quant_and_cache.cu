@@ -26,10 +26,6 @@ struct QuantArgs {
   bool scale_words;    // scales are at multiples of 4 bytes
 };
 
-__device__ __forceinline__ bool IsSlot(const QuantArgs& args, int64_t slot) {
-  return slot >= 0 && slot < args.num_slots;
-}
-
 template <typename Format>
 __device__ __forceinline__ float LargestMagnitude(const uint16_t* from, int64_t count, bool vectors,
                                                   int lane) {
@@ -91,7 +87,7 @@ __global__ void __launch_bounds__(kWarps* kWarpThreads)
     const int64_t token = item / args.num_groups;
     const int64_t group = item - token * args.num_groups;
     const int64_t slot = params.slot_mapping[token];
-    if (!IsSlot(args, slot)) continue;  // all lanes alike
+    if (!IsSlot(slot, args.num_slots)) continue;  // all lanes alike
     const SlotPlace place = PlaceOfSlot(slot, params.block_size);
     const int64_t first = group * params.quant_block_size;
     const uint16_t* const from =
