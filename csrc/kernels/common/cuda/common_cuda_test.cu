@@ -11,6 +11,7 @@
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/common/cuda/test_support.h"
 #include "csrc/kernels/common/fp4.h"
+#include "csrc/kernels/common/fp8.h"
 #include "csrc/kernels/common/host_copy.h"
 
 namespace stablekv::testing {
@@ -22,8 +23,8 @@ __global__ void EncodeKernel(const float* in, uint8_t* e4m3, uint8_t* e5m2, uint
   if (i >= count) return;
   e4m3[i] = Fp8Format<4>::Encode(in[i]);
   e5m2[i] = Fp8Format<5>::Encode(in[i]);
-  e4m3_integer[i] = EncodeFp8Bits<4>(__float_as_uint(in[i]));
-  e5m2_integer[i] = EncodeFp8Bits<5>(__float_as_uint(in[i]));
+  e4m3_integer[i] = FloatToFp8E4M3(in[i]);
+  e5m2_integer[i] = FloatToFp8E5M2(in[i]);
 }
 
 // Every 4 codes as one word.

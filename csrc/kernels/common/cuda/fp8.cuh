@@ -6,46 +6,14 @@
 
 #include <cstdint>
 
+#include "csrc/kernels/common/fp8.h"
+
 namespace stablekv {
 
-// An 8-bit float of one sign bit, kExponentBits and the rest mantissa.
-template <int kExponentBits>
-struct Fp8Layout {
-  static_assert(kExponentBits == 4 || kExponentBits == 5);
-  static constexpr int kMantissaBits = 7 - kExponentBits;
-  static constexpr int kMinExponent = 2 - (1 << (kExponentBits - 1));  // of the smallest normal
-  static constexpr uint32_t kMaxFinite = kExponentBits == 4 ? 0x7e : 0x7b;
-  static constexpr uint32_t kNaN = 0x7f;
-};
-
-// Bits of an fp8 nearest to the float32 of bits `x`, ties to even, in integer arithmetic: for
-// chips without the instruction. What is too large, Inf too, becomes the largest finite value.
-template <int kExponentBits>
-__host__ __device__ inline uint8_t EncodeFp8Bits(uint32_t x) {
-  using Layout = Fp8Layout<kExponentBits>;
-  const uint32_t magnitude = x & 0x7fffffffu;
-  if (magnitude > 0x7f800000u) return Layout::kNaN;
-  const uint32_t sign = (x >> 24) & 0x80u;
-  const int exponent = static_cast<int>(magnitude >> 23) - 127;
-  // Below the smallest normal the mantissa keeps fewer bits, down to none.
-  const int missing = exponent < Layout::kMinExponent ? Layout::kMinExponent - exponent : 0;
-  const int dropped = 23 - Layout::kMantissaBits + missing;
-  if (dropped > 24) return static_cast<uint8_t>(sign);
-  const uint32_t significand = (magnitude & 0x7fffffu) | 0x800000u;
-  const uint32_t kept = significand >> dropped;
-  const uint32_t half = 1u << (dropped - 1);
-  const uint32_t rest = significand & ((1u << dropped) - 1);
-  const uint32_t rounded = kept + ((rest > half || (rest == half && (kept & 1))) ? 1 : 0);
-  // The leading one of a normal adds itself to the exponent field, as does a carry.
-  const int field = missing > 0 ? 0 : exponent - Layout::kMinExponent;
-  const uint32_t bits = (static_cast<uint32_t>(field) << Layout::kMantissaBits) + rounded;
-  const uint32_t saturated = bits < Layout::kMaxFinite ? bits : Layout::kMaxFinite;
-  return static_cast<uint8_t>(sign | saturated);
-}
-
-// As EncodeFp8Bits, for a float32 value.
+// As FloatToFp8E4M3 and FloatToFp8E5M2, by the instruction where the chip has it.
 template <int kExponentBits>
 __device__ __forceinline__ uint8_t EncodeFp8(float x) {
+  static_assert(kExponentBits == 4 || kExponentBits == 5);
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
   uint16_t pair;
   if constexpr (kExponentBits == 4) {
@@ -55,7 +23,7 @@ __device__ __forceinline__ uint8_t EncodeFp8(float x) {
   }
   return x != x ? uint8_t{0x7f} : static_cast<uint8_t>(pair);
 #else
-  return EncodeFp8Bits<kExponentBits>(__float_as_uint(x));
+  return kExponentBits == 4 ? FloatToFp8E4M3(x) : FloatToFp8E5M2(x);
 #endif
 }
 
