@@ -7,6 +7,7 @@
 #include "csrc/kernels/common/alignment.h"
 #include "csrc/kernels/common/cuda/launch.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
+#include "csrc/kernels/common/cuda/store_row.cuh"
 #include "csrc/kernels/common/type_dispatch.h"
 
 namespace stablekv {
@@ -55,18 +56,6 @@ struct Tile {
   }
 };
 
-// What a cache stores for the bits of an element: the same, or fp8 of the quotient.
-template <ElementType kElement, CacheType kCache>
-__device__ __forceinline__ typename CacheFormat<kElement, kCache>::Bits Store(
-    typename ElementFormat<kElement>::Bits bits, float scale) {
-  if constexpr (kCache == CacheType::kAuto) {
-    return bits;
-  } else {
-    return CacheFormat<kElement, kCache>::Encode(
-        __fdiv_rn(Decode<ElementFormat<kElement>>(bits), scale));
-  }
-}
-
 // A tile on its way. Lanes read one token each: rows are padded to an odd number of what a lane
 // reads at once, 16 bytes of a key and one element of a value, so that they fall on all banks.
 template <typename Bits>
@@ -101,7 +90,7 @@ __device__ void ReadTile(const TileArgs& args, const Tile& tile, float scale,
       Bits* row = staging.Row(tile, token);
       if (element + kVector > tile.num_elements) {
         for (int e = element; e < tile.num_elements; ++e) {
-          row[e] = Store<kElement, kCache>(source[token * token_stride + e], scale);
+          row[e] = StoredBits<kElement, kCache>(source[token * token_stride + e], scale);
         }
         continue;
       }
@@ -113,7 +102,7 @@ __device__ void ReadTile(const TileArgs& args, const Tile& tile, float scale,
       loaded.vector = __ldg(reinterpret_cast<const uint4*>(from));
 #pragma unroll
       for (int e = 0; e < kVector; ++e) {
-        row[element + e] = Store<kElement, kCache>(loaded.elements[e], scale);
+        row[element + e] = StoredBits<kElement, kCache>(loaded.elements[e], scale);
       }
     }
     return;
@@ -124,7 +113,7 @@ __device__ void ReadTile(const TileArgs& args, const Tile& tile, float scale,
     if (token >= tile.num_tokens || staging.slots[token] < 0) continue;
     if (element >= tile.num_elements) continue;
     staging.Row(tile, token)[element] =
-        Store<kElement, kCache>(source[token * token_stride + element], scale);
+        StoredBits<kElement, kCache>(source[token * token_stride + element], scale);
   }
 }
 

@@ -9,9 +9,9 @@
 #include "csrc/kernels/common/cuda/launch_config.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/common/cuda/overlap.cuh"
+#include "csrc/kernels/common/cuda/store_row.cuh"
 #include "csrc/kernels/common/slot_mapping.h"
 #include "csrc/kernels/common/type_dispatch.h"
-#include "csrc/kernels/mla/cuda/store_row.cuh"
 
 namespace stablekv {
 namespace {

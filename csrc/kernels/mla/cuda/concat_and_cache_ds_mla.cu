@@ -6,10 +6,10 @@
 #include "csrc/kernels/common/cuda/launch_config.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/common/cuda/overlap.cuh"
+#include "csrc/kernels/common/cuda/store_row.cuh"
 #include "csrc/kernels/common/float_bits.h"
 #include "csrc/kernels/common/slot_mapping.h"
 #include "csrc/kernels/mla/cuda/concat_and_cache_ds_mla.h"
-#include "csrc/kernels/mla/cuda/store_row.cuh"
 #include "csrc/kernels/mla/ds_mla_layout.h"
 #include "csrc/kernels/mla/group_scale.h"
 

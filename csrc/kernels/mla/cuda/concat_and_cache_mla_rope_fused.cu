@@ -7,12 +7,12 @@
 #include "csrc/kernels/common/cuda/launch_config.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/common/cuda/overlap.cuh"
+#include "csrc/kernels/common/cuda/store_row.cuh"
 #include "csrc/kernels/common/divide.h"
 #include "csrc/kernels/common/slot_mapping.h"
 #include "csrc/kernels/common/type_dispatch.h"
 #include "csrc/kernels/mla/concat_and_cache_mla_rope_fused.h"
 #include "csrc/kernels/mla/cuda/rotary.cuh"
-#include "csrc/kernels/mla/cuda/store_row.cuh"
 
 namespace stablekv {
 namespace {

@@ -5,8 +5,8 @@
 #include "csrc/kernels/common/cuda/launch.h"
 #include "csrc/kernels/common/cuda/launch_config.h"
 #include "csrc/kernels/common/cuda/overlap.cuh"
+#include "csrc/kernels/common/cuda/store_row.cuh"
 #include "csrc/kernels/mla/concat_mla_q.h"
-#include "csrc/kernels/mla/cuda/store_row.cuh"
 
 namespace stablekv {
 namespace {

@@ -6,9 +6,9 @@
 #include "csrc/kernels/common/cuda/launch_config.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/common/cuda/overlap.cuh"
+#include "csrc/kernels/common/cuda/store_row.cuh"
 #include "csrc/kernels/common/float_bits.h"
 #include "csrc/kernels/common/slot_mapping.h"
-#include "csrc/kernels/mla/cuda/store_row.cuh"
 #include "csrc/kernels/mla/group_scale.h"
 #include "csrc/kernels/mla/indexer_k_quant_and_cache.h"
 

@@ -1,6 +1,6 @@
 // Rows of elements on their way into a cache, shared out among threads.
-#ifndef STABLEKV_CSRC_KERNELS_MLA_CUDA_STORE_ROW_CUH_
-#define STABLEKV_CSRC_KERNELS_MLA_CUDA_STORE_ROW_CUH_
+#ifndef STABLEKV_CSRC_KERNELS_COMMON_CUDA_STORE_ROW_CUH_
+#define STABLEKV_CSRC_KERNELS_COMMON_CUDA_STORE_ROW_CUH_
 
 #include <cstdint>
 
@@ -98,4 +98,4 @@ __device__ __forceinline__ void StoreRow(
 
 }  // namespace stablekv
 
-#endif  // STABLEKV_CSRC_KERNELS_MLA_CUDA_STORE_ROW_CUH_
+#endif  // STABLEKV_CSRC_KERNELS_COMMON_CUDA_STORE_ROW_CUH_
