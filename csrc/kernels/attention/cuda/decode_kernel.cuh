@@ -13,6 +13,7 @@
 #include "csrc/kernels/attention/cuda/key_scores.cuh"
 #include "csrc/kernels/attention/cuda/softmax_state.cuh"
 #include "csrc/kernels/attention/cuda/value_sums.cuh"
+#include "csrc/kernels/common/cuda/warp.cuh"
 
 namespace stablekv {
 
@@ -61,7 +62,6 @@ class WarpWalk {
   }
 
  private:
-  static constexpr unsigned kFullWarp = 0xffffffffu;
   static __device__ __forceinline__ int Lane() { return threadIdx.x % 32; }
 
   __device__ __forceinline__ void Score(

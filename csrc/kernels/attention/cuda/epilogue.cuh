@@ -9,6 +9,7 @@
 #include "csrc/kernels/attention/cuda/softmax_state.cuh"
 #include "csrc/kernels/attention/cuda/value_sums.cuh"
 #include "csrc/kernels/common/cuda/number_format.cuh"
+#include "csrc/kernels/common/cuda/warp.cuh"
 
 namespace stablekv {
 

@@ -9,6 +9,7 @@
 #include "csrc/kernels/common/cuda/launch_config.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/common/cuda/overlap.cuh"
+#include "csrc/kernels/common/cuda/warp.cuh"
 #include "csrc/kernels/common/divide.h"
 
 namespace stablekv {
@@ -83,7 +84,7 @@ struct WarpRows {
 #pragma unroll
     for (int i = 0; i < kRowsAtOnce; ++i) {
       if (i >= count) break;
-      const float row_weight = __shfl_sync(0xffffffffu, weight, i);
+      const float row_weight = __shfl_sync(kFullWarp, weight, i);
 #pragma unroll
       for (int e = 0; e < kLaneElements; ++e) out[e] += row_weight * Decode<Format>(fetched[i][e]);
     }

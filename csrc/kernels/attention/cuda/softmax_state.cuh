@@ -4,21 +4,9 @@
 
 #include <cmath>
 
+#include "csrc/kernels/common/cuda/warp.cuh"
+
 namespace stablekv {
-
-__device__ __forceinline__ float WarpMax(float value) {
-#pragma unroll
-  for (int mask = 16; mask > 0; mask /= 2) {
-    value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, mask));
-  }
-  return value;
-}
-
-__device__ __forceinline__ float WarpSum(float value) {
-#pragma unroll
-  for (int mask = 16; mask > 0; mask /= 2) value += __shfl_xor_sync(0xffffffffu, value, mask);
-  return value;
-}
 
 // What exponents are taken against: the maximum, or 0 as long as no token is attended to, so that
 // -inf - -inf never comes up.

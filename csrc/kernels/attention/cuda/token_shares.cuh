@@ -7,6 +7,7 @@
 #include "csrc/kernels/attention/cuda/share_plan.h"
 #include "csrc/kernels/attention/paged_attention.h"
 #include "csrc/kernels/common/cuda/overlap.cuh"
+#include "csrc/kernels/common/cuda/warp.cuh"
 
 namespace stablekv {
 
@@ -64,7 +65,7 @@ class TokenShares {
       lengths_.of[k] = AttendedLength(lengths_.of[k], max_seq_len);
       grains += (lengths_.of[k] + kShareGrain - 1) / kShareGrain;
     }
-    tokens_ = size.TokensOf(__reduce_add_sync(kAllLanes, grains));
+    tokens_ = size.TokensOf(__reduce_add_sync(kFullWarp, grains));
     const float inverse = __fdividef(1.0f, static_cast<float>(tokens_));
     past_ = 0;
 #pragma unroll
@@ -77,7 +78,7 @@ class TokenShares {
     const int own = past_;
 #pragma unroll
     for (int distance = 1; distance < 32; distance *= 2) {
-      const int before = __shfl_up_sync(kAllLanes, past_, distance);
+      const int before = __shfl_up_sync(kFullWarp, past_, distance);
       if (lane >= distance) past_ += before;
     }
     first_ = past_ - own;
@@ -85,7 +86,7 @@ class TokenShares {
 
   // The share with this number.
   __device__ __forceinline__ TokenShare Of(int number) const {
-    const int place = number - __shfl_sync(kAllLanes, past_, 31);
+    const int place = number - __shfl_sync(kFullWarp, past_, 31);
     return place < 0           ? OfFull(number)
            : place < num_seqs_ ? OfPlace(place)
                                : TokenShare{-1, 0, 0, 0};
@@ -100,12 +101,11 @@ class TokenShares {
       if (32 * k + lane_ < sequence) first += full_[k];
       if (32 * k + lane_ == sequence) count += full_[k];
     }
-    return {__shfl_sync(kAllLanes, first, sequence % 32),
-            __shfl_sync(kAllLanes, count, sequence % 32)};
+    return {__shfl_sync(kFullWarp, first, sequence % 32),
+            __shfl_sync(kFullWarp, count, sequence % 32)};
   }
 
  private:
-  static constexpr unsigned kAllLanes = 0xffffffffu;
   static constexpr int kSlots = LaneLengths::kCount;
 
   // Those before the last share, which is never empty unless the sequence is.
@@ -123,7 +123,7 @@ class TokenShares {
   }
 
   __device__ __forceinline__ TokenShare OfFull(int number) const {
-    const int owner = __ffs(__ballot_sync(kAllLanes, number < past_)) - 1;
+    const int owner = __ffs(__ballot_sync(kFullWarp, number < past_)) - 1;
     int rest = number - first_;  // in the owner, among the shares of its sequences
     int sequence = lane_;
     bool found = false;
@@ -136,7 +136,7 @@ class TokenShares {
         sequence += 32;
       }
     }
-    return {__shfl_sync(kAllLanes, sequence, owner), __shfl_sync(kAllLanes, rest, owner) * tokens_,
+    return {__shfl_sync(kFullWarp, sequence, owner), __shfl_sync(kFullWarp, rest, owner) * tokens_,
             tokens_, number};
   }
 
@@ -159,7 +159,7 @@ class TokenShares {
       for (int k = 0; k < kSlots; ++k) {
         if (32 * k >= num_seqs_) break;
         const bool is_of_quarter = quarters[k] == quarter;
-        const unsigned lanes = __ballot_sync(kAllLanes, is_of_quarter);
+        const unsigned lanes = __ballot_sync(kFullWarp, is_of_quarter);
         // The lane that so many others of these come before.
         if (is_of_quarter && __popc(lanes & ((1u << lane_) - 1)) == place) {
           sequence = 32 * k + lane_;
@@ -168,9 +168,9 @@ class TokenShares {
         place -= __popc(lanes);
       }
     }
-    const int owner = __ffs(__ballot_sync(kAllLanes, sequence >= 0)) - 1;
-    sequence = __shfl_sync(kAllLanes, sequence, owner);
-    return {sequence, __shfl_sync(kAllLanes, begin, owner), tokens_, num_shares_ + sequence};
+    const int owner = __ffs(__ballot_sync(kFullWarp, sequence >= 0)) - 1;
+    sequence = __shfl_sync(kFullWarp, sequence, owner);
+    return {sequence, __shfl_sync(kFullWarp, begin, owner), tokens_, num_shares_ + sequence};
   }
 
   int num_shares_;

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "csrc/kernels/attention/cuda/decode_shape.cuh"
+#include "csrc/kernels/common/cuda/warp.cuh"
 
 namespace stablekv {
 
@@ -44,7 +45,7 @@ class ValueSums {
     float total = sums_[head][pass];
 #pragma unroll
     for (int mask = 1; mask < Shape::kRowLanes; mask *= 2) {
-      total += __shfl_xor_sync(0xffffffffu, total, mask);
+      total += __shfl_xor_sync(kFullWarp, total, mask);
     }
     return total;
   }

@@ -7,6 +7,7 @@
 #include "csrc/kernels/common/cuda/launch_config.h"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/common/cuda/overlap.cuh"
+#include "csrc/kernels/common/cuda/warp.cuh"
 #include "csrc/kernels/common/slot_mapping.h"
 #include "csrc/kernels/common/type_dispatch.h"
 
@@ -89,11 +90,11 @@ __device__ __forceinline__ void FindPlaces(const PageArgs& args, const PageTile&
   const int64_t block = present ? slot / args.params.block_size : -1;
   const int offset = present ? static_cast<int>(slot - block * args.params.block_size) : -1;
   const int first = lane / kGroup * kGroup;
-  const int64_t first_slot = __shfl_sync(0xffffffffu, slot, first);
-  const int first_offset = __shfl_sync(0xffffffffu, offset, first);
+  const int64_t first_slot = __shfl_sync(kFullWarp, slot, first);
+  const int first_offset = __shfl_sync(kFullWarp, offset, first);
   const bool in_run = args.group_stores && present && slot == first_slot + lane - first &&
                       first_offset % kGroup == 0;
-  const uint32_t in_runs = __ballot_sync(0xffffffffu, in_run);
+  const uint32_t in_runs = __ballot_sync(kFullWarp, in_run);
   shared.blocks[lane] = block;
   shared.offsets[lane] = offset;
   if (lane == 0) shared.grouped = in_runs;

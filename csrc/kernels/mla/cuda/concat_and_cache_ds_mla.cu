@@ -7,6 +7,7 @@
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/common/cuda/overlap.cuh"
 #include "csrc/kernels/common/cuda/store_row.cuh"
+#include "csrc/kernels/common/cuda/warp.cuh"
 #include "csrc/kernels/common/float_bits.h"
 #include "csrc/kernels/common/slot_mapping.h"
 #include "csrc/kernels/mla/cuda/concat_and_cache_ds_mla.h"
@@ -71,7 +72,7 @@ __device__ __forceinline__ void WriteToken(const uint16_t* __restrict__ kv_c,
   }
 #pragma unroll
   for (int distance = 1; distance < kLanesPerTile; distance *= 2) {
-    amax = fmaxf(amax, __shfl_xor_sync(0xFFFFFFFFu, amax, distance));
+    amax = fmaxf(amax, __shfl_xor_sync(kFullWarp, amax, distance));
   }
   const float scale = DsMlaTileScale(amax);
 

@@ -7,6 +7,7 @@
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/common/cuda/overlap.cuh"
 #include "csrc/kernels/common/cuda/store_row.cuh"
+#include "csrc/kernels/common/cuda/warp.cuh"
 #include "csrc/kernels/common/float_bits.h"
 #include "csrc/kernels/common/slot_mapping.h"
 #include "csrc/kernels/mla/group_scale.h"
@@ -44,11 +45,7 @@ __device__ __forceinline__ float LargestMagnitude(const uint16_t* from, int64_t 
       amax = fmaxf(amax, fabsf(Decode<Format>(from[i])));
     }
   }
-#pragma unroll
-  for (int distance = 1; distance < kWarpThreads; distance *= 2) {
-    amax = fmaxf(amax, __shfl_xor_sync(0xFFFFFFFFu, amax, distance));
-  }
-  return amax;
+  return WarpMax(amax);
 }
 
 template <typename Format>

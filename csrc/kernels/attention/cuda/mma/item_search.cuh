@@ -8,6 +8,7 @@
 #include "csrc/kernels/attention/cuda/mma/tile_loader.cuh"
 #include "csrc/kernels/attention/cuda/token_shares.cuh"
 #include "csrc/kernels/common/cuda/overlap.cuh"
+#include "csrc/kernels/common/cuda/warp.cuh"
 
 namespace stablekv {
 

@@ -9,8 +9,6 @@
 
 namespace stablekv {
 
-inline constexpr unsigned kFullWarp = 0xffffffffu;
-
 __device__ __forceinline__ uint32_t SharedAddress(const void* pointer) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
 }

@@ -8,6 +8,7 @@
 #include "csrc/kernels/attention/cuda/mma/mma_item.cuh"
 #include "csrc/kernels/attention/cuda/mma/mma_shape.cuh"
 #include "csrc/kernels/common/cuda/number_format.cuh"
+#include "csrc/kernels/common/cuda/warp.cuh"
 
 namespace stablekv {
 

@@ -7,6 +7,7 @@
 
 #include "csrc/kernels/attention/cuda/mma/mma_query.cuh"
 #include "csrc/kernels/attention/cuda/mma/mma_shape.cuh"
+#include "csrc/kernels/common/cuda/warp.cuh"
 
 namespace stablekv {
 

@@ -8,6 +8,7 @@
 #include "csrc/kernels/attention/cuda/mma/mma_scores.cuh"
 #include "csrc/kernels/attention/cuda/mma/mma_shape.cuh"
 #include "csrc/kernels/attention/cuda/mma/value_chunks.h"
+#include "csrc/kernels/common/cuda/warp.cuh"
 
 namespace stablekv {
 
