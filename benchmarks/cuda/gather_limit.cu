@@ -4,6 +4,7 @@
 #include "benchmarks/cuda/bench_support.h"
 #include "benchmarks/cuda/gather_limit.h"
 #include "csrc/kernels/attention/cuda/mma/async_copy.cuh"
+#include "csrc/kernels/attention/cuda/mma/shared_memory.cuh"
 #include "csrc/kernels/common/cuda/code_arch.h"
 
 namespace stablekv::bench {

@@ -5,8 +5,6 @@
 
 #include <cstdint>
 
-#include "csrc/kernels/attention/cuda/mma/mma_ops.cuh"
-
 namespace stablekv {
 
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "csrc/kernels/attention/cuda/mma/mma_ops.cuh"
+#include "csrc/kernels/attention/cuda/mma/shared_memory.cuh"
 
 namespace stablekv {
 

@@ -7,7 +7,6 @@
 
 #include <cstdint>
 
-#include "csrc/kernels/attention/cuda/mma/mma_ops.cuh"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 
 namespace stablekv {

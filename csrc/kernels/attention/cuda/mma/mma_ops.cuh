@@ -9,19 +9,6 @@
 
 namespace stablekv {
 
-__device__ __forceinline__ uint32_t SharedAddress(const void* pointer) {
-  return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
-}
-
-__device__ __forceinline__ void StoreShared(uint32_t address, uint64_t value) {
-  asm volatile("st.shared.u64 [%0], %1;" ::"r"(address), "l"(value) : "memory");
-}
-__device__ __forceinline__ uint64_t LoadShared(uint32_t address) {
-  uint64_t value;
-  asm volatile("ld.shared.u64 %0, [%1];" : "=l"(value) : "r"(address) : "memory");
-  return value;
-}
-
 // Four 8 x 8 matrices of 2-byte elements. Lane i names row i % 8 of matrix i / 8, 16 aligned bytes.
 // In words[m], lane i holds elements 2 * (i % 4) and the next of row i / 4 of matrix m.
 __device__ __forceinline__ void LoadMatrices(uint32_t row_address, uint32_t (&words)[4]) {
@@ -31,16 +18,6 @@ __device__ __forceinline__ void LoadMatrices(uint32_t row_address, uint32_t (&wo
                : "memory");
 }
 
-// Keeps the bits of `mask` of 16 aligned bytes of shared memory.
-__device__ __forceinline__ void AndShared(uint32_t address, const uint32_t (&mask)[4]) {
-  asm volatile(
-      "{\n.reg .b32 w<4>;\nld.shared.v4.b32 {w0, w1, w2, w3}, [%0];\n"
-      "and.b32 w0, w0, %1;\nand.b32 w1, w1, %2;\nand.b32 w2, w2, %3;\nand.b32 w3, w3, %4;\n"
-      "st.shared.v4.b32 [%0], {w0, w1, w2, w3};\n}" ::"r"(address),
-      "r"(mask[0]), "r"(mask[1]), "r"(mask[2]), "r"(mask[3])
-      : "memory");
-}
-
 // Transposes an 8 x 8 matrix of 2-byte elements that the warp holds as LoadMatrices leaves it.
 __device__ __forceinline__ uint32_t Transpose(uint32_t word) {
   uint32_t transposed;
@@ -48,22 +25,15 @@ __device__ __forceinline__ uint32_t Transpose(uint32_t word) {
   return transposed;
 }
 
-// 2 to the power of x, with a relative error of 2^-22; 0 at -inf.
-__device__ __forceinline__ float Exp2(float x) {
-  float power;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
-  return power;
-}
-
 // sums[16 x 8] += a[16 x 16] * b[16 x 8]. With g = lane / 4 and t = lane % 4 a lane holds
 //   sums: rows g, g, g + 8, g + 8; columns 2t, 2t + 1, 2t, 2t + 1
 //   a:    row g, k 2t and the next; row g + 8, the same; row g, k 2t + 8; row g + 8, k 2t + 8
 //   b:    column g, k 2t and the next; k 2t + 8 and the next
+// Mma<Operand>: Add is that product. Pack rounds two floats to nearest and puts them into a word,
+// `low` into the lower half; Unpack takes them out.
 template <typename Operand>
 struct Mma;
 
-// As it is, Operand::Pack puts two floats into a word, `low` into the lower half, rounded to
-// nearest; Unpack takes them out.
 template <>
 struct Mma<__half> {
   static __device__ __forceinline__ void Add(float (&sums)[4], uint32_t a0, uint32_t a1,

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "csrc/kernels/attention/cuda/mma/mma_item.cuh"
+#include "csrc/kernels/attention/cuda/mma/mma_ops.cuh"
 #include "csrc/kernels/attention/cuda/mma/mma_shape.cuh"
 #include "csrc/kernels/common/cuda/number_format.cuh"
 #include "csrc/kernels/common/cuda/warp.cuh"

@@ -5,11 +5,19 @@
 #include <cmath>
 #include <cstdint>
 
+#include "csrc/kernels/attention/cuda/mma/mma_ops.cuh"
 #include "csrc/kernels/attention/cuda/mma/mma_query.cuh"
 #include "csrc/kernels/attention/cuda/mma/mma_shape.cuh"
 #include "csrc/kernels/common/cuda/warp.cuh"
 
 namespace stablekv {
+
+// 2 to the power of x, with a relative error of 2^-22; 0 at -inf.
+__device__ __forceinline__ float Exp2(float x) {
+  float power;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
+  return power;
+}
 
 // Products of a tile of 16 tokens with the heads: lane (g, t) holds rows g and g + 8, that is
 // tokens TokenOfRow(g) and TokenOfRow(g + 8), of heads 2t and 2t + 1 of each product:

@@ -5,8 +5,10 @@
 #include <cstdint>
 
 #include "csrc/kernels/attention/cuda/mma/async_copy.cuh"
+#include "csrc/kernels/attention/cuda/mma/mma_ops.cuh"
 #include "csrc/kernels/attention/cuda/mma/mma_scores.cuh"
 #include "csrc/kernels/attention/cuda/mma/mma_shape.cuh"
+#include "csrc/kernels/attention/cuda/mma/shared_memory.cuh"
 #include "csrc/kernels/attention/cuda/mma/value_chunks.h"
 #include "csrc/kernels/common/cuda/warp.cuh"
 

@@ -7,6 +7,7 @@
 #include "csrc/kernels/attention/cuda/mma/async_copy.cuh"
 #include "csrc/kernels/attention/cuda/mma/mma_item.cuh"
 #include "csrc/kernels/attention/cuda/mma/mma_shape.cuh"
+#include "csrc/kernels/attention/cuda/mma/shared_memory.cuh"
 #include "csrc/kernels/common/cuda/overlap.cuh"
 #include "csrc/kernels/common/cuda/warp.cuh"
 
