@@ -15,7 +15,7 @@ namespace stablekv {
 namespace {
 
 constexpr int kThreads = 256;
-using Fp8 = Fp8Format<4>;
+using Fp8 = Fp8E4M3Format;
 
 // A group of lanes, a power of two of neighbouring threads, merges one token of one head at a time.
 struct MergeArgs {

@@ -12,7 +12,7 @@
 namespace stablekv {
 namespace {
 
-using From = Fp8Format<4>;
+using From = Fp8E4M3Format;
 using To = BFloat16Format;
 
 constexpr int kLogLanes = 5;  // a warp a row: 16 codes a lane

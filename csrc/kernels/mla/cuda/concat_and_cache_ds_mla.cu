@@ -79,7 +79,7 @@ __device__ __forceinline__ void WriteToken(const uint16_t* __restrict__ kv_c,
   Pack<uint8_t, kNope> codes;
 #pragma unroll
   for (int i = 0; i < kNope; ++i) {
-    codes.numbers[i] = Fp8Format<4>::Encode(__fdiv_rn(values[i], scale));
+    codes.numbers[i] = Fp8E4M3Format::Encode(__fdiv_rn(values[i], scale));
   }
   uint8_t* const nope_to = to + lane * kNope;
   if (write_vectors) {

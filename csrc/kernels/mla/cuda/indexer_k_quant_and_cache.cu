@@ -52,7 +52,7 @@ template <typename Format>
 __device__ __forceinline__ void StoreQuotients(const uint16_t* from, int64_t count, float scale,
                                                bool vectors, int lane, uint8_t* to) {
   const auto code = [scale](uint16_t bits) {
-    return Fp8Format<4>::Encode(__fdiv_rn(Decode<Format>(bits), scale));
+    return Fp8E4M3Format::Encode(__fdiv_rn(Decode<Format>(bits), scale));
   };
   if (vectors) {
     for (int64_t i = lane * kVector; i < count; i += kWarpThreads * kVector) {
