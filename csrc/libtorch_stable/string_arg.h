@@ -5,6 +5,7 @@
 #include <torch/csrc/stable/c/shim.h>
 #include <torch/headeronly/util/shim_utils.h>
 
+#include <cstddef>
 #include <memory>
 #include <string_view>
 

@@ -4,8 +4,6 @@
 
 #include <ATen/ops/from_blob.h>
 
-#include <utility>
-
 namespace stablekv {
 
 // Sizes, strides and dtype of `like`, at `data` on `device`. The owner is asked for nothing:

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <cstring>
 
 #include "csrc/kernels/attention/attn_weights.h"

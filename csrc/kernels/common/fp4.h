@@ -65,6 +65,8 @@ STABLEKV_HOST_DEVICE inline uint8_t FloatPairToFp4E2M1(float low, float high) {
 #endif
 }
 
+#undef STABLEKV_HAS_FP4_INSTRUCTION
+
 }  // namespace stablekv
 
 #endif  // STABLEKV_CSRC_KERNELS_COMMON_FP4_H_

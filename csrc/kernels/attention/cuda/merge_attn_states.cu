@@ -1,6 +1,7 @@
 // merge_attn_states on CUDA.
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 #include "csrc/kernels/attention/attn_weights.h"
 #include "csrc/kernels/attention/merge_attn_states.h"

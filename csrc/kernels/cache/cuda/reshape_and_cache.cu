@@ -1,5 +1,4 @@
 // reshape_and_cache on CUDA.
-#include <algorithm>
 #include <cstdint>
 
 #include "csrc/kernels/cache/cuda/reshape_and_cache_pages.h"
