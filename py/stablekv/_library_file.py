@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import re
+import struct
 from pathlib import Path
 
 LIBRARY_NAME = "_C_stable_libtorch.so"
@@ -31,6 +32,28 @@ def find_library() -> Path:
         f"stablekv: {path} is missing: this is a source tree without its built library; run it "
         f"through Bazel, install the wheel, or set {LIBRARY_VARIABLE} to a built {LIBRARY_NAME}"
     )
+
+
+def check_whole(path: Path) -> None:
+    """Raises ImportError if less of the library is there than its header says.
+
+    Where a page of a library is missing the process ends by SIGBUS as soon as it is loaded.
+    """
+    with open(path, "rb") as file:
+        header = file.read(64)
+        size = os.fstat(file.fileno()).st_size
+    if len(header) < 64 or header[:6] != b"\x7fELF\2\1":
+        return  # the dynamic loader says what it is instead
+    # A 64-bit ELF file ends with its section headers: where, of what size each, and how many.
+    (start,), (each, count) = (
+        struct.unpack_from("<Q", header, 40),
+        struct.unpack_from("<HH", header, 58),
+    )
+    if size < start + each * count:
+        raise ImportError(
+            f"stablekv: {path} is cut short: it has {size} bytes of {start + each * count}",
+            path=str(path),
+        )
 
 
 def namespaces() -> tuple[str, str]:

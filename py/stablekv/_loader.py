@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from stablekv import _operators
-from stablekv._library_file import LIBRARY_NAME, LIBRARY_VARIABLE, find_library
+from stablekv._library_file import LIBRARY_NAME, LIBRARY_VARIABLE, check_whole, find_library
 from stablekv._requirements import MINIMUM_TORCH
 
 __all__ = ["LIBRARY_NAME", "LIBRARY_VARIABLE", "MINIMUM_TORCH", "find_library", "load"]
@@ -26,11 +26,12 @@ def load() -> Path:
     """Loads the library, or finds that it is already loaded, and returns its path.
 
     Raises:
-        ImportError: torch is too old, the library is missing or does not load, or another library
-            has already registered an operator of the same name. Nothing has been loaded then.
+        ImportError: torch is too old, the library is missing, cut short or does not load, or another
+            one has already registered an operator of the same name. Nothing has been loaded then.
     """
     check_torch_version(torch.__version__)
     path = find_library()
+    check_whole(path)
     if not _is_loaded(path):
         check_operator_names(registered_operators(), path)
         _open(path)

@@ -8,7 +8,7 @@ import stablekv
 import torch
 from stablekv import _library, _library_file, _loader, _operators
 
-from tests.support.processes import check_python
+from tests.support.processes import check_python, run_python
 
 PACKAGE = pathlib.Path(stablekv.__file__).parent
 LIBRARY = str(_library.PATH)
@@ -169,6 +169,33 @@ def test_a_file_that_is_no_library_is_refused_in_words(tmp_path):
     junk.write_text("not a library")
     with pytest.raises(ImportError, match=r"cannot load .*junk\.so into torch .*(invalid|short)"):
         _loader._open(junk)
+
+
+@pytest.mark.parametrize("kept", [64, 4096, -1])
+def test_a_file_that_is_cut_short_is_refused_in_words(kept, tmp_path):
+    """Loading it would end the process."""
+    whole = pathlib.Path(LIBRARY).read_bytes()
+    cut = tmp_path / "cut.so"
+    cut.write_bytes(whole[:kept])
+    printed = check_python(_IMPORT_AND_PRINT, STABLEKV_LIBRARY=str(cut))
+    assert f"cut.so is cut short: it has {len(whole[:kept])} bytes of {len(whole)}" in printed
+
+
+def test_a_library_that_torch_refused_is_not_the_one_to_blame():
+    """It was loaded by hand, behind one with an operator of its name, and registered nothing."""
+    done = run_python(
+        f"""
+        import ctypes
+        import torch
+        library = torch.library.Library("_C", "FRAGMENT")
+        library.define("paged_attention_v1(Tensor! out) -> ()")
+        ctypes.CDLL({LIBRARY!r})
+        """
+        + _IMPORT_AND_PRINT.replace("\n", "\n        "),
+        STABLEKV_LIBRARY=LIBRARY,
+    )
+    assert "torch refuses the operators of _C" in done.stderr
+    assert "_C::paged_attention_v1 already registered" in done.stdout
 
 
 @pytest.mark.parametrize("torch_can_list", [True, False])
