@@ -26,8 +26,9 @@ def load() -> Path:
     """Loads the library, or finds that it is already loaded, and returns its path.
 
     Raises:
-        ImportError: torch is too old, the library is missing, cut short or does not load, or another
-            one has already registered an operator of the same name. Nothing has been loaded then.
+        ImportError: torch is too old, the library is missing, cut short or does not load, or
+            another one has already registered an operator of the same name. Nothing has been loaded
+            then.
     """
     check_torch_version(torch.__version__)
     path = find_library()
