@@ -24,7 +24,7 @@ class BlockPool:
         if num_blocks < 0:
             raise ValueError(f"num_blocks must be >= 0, got {num_blocks}")
         self._num_blocks = num_blocks
-        self._num_used = 0  # blocks from there on were never taken
+        self._first_fresh = 0  # it and the blocks after it were never taken
         self._returned: list[int] = []
         self._is_taken = bytearray(num_blocks)
 
@@ -34,11 +34,11 @@ class BlockPool:
 
     @property
     def num_free(self) -> int:
-        return len(self._returned) + self._num_blocks - self._num_used
+        return len(self._returned) + self._num_blocks - self._first_fresh
 
     @property
     def num_taken(self) -> int:
-        return self._num_used - len(self._returned)
+        return self._first_fresh - len(self._returned)
 
     def take(self, count: int) -> list[int]:
         """Takes `count` blocks.
@@ -54,8 +54,8 @@ class BlockPool:
                 f"{count} blocks wanted, {self.num_free} of {self._num_blocks} are free"
             )
         blocks = [self._returned.pop() for _ in range(min(count, len(self._returned)))]
-        more = range(self._num_used, self._num_used + count - len(blocks))
-        self._num_used = more.stop
+        more = range(self._first_fresh, self._first_fresh + count - len(blocks))
+        self._first_fresh = more.stop
         blocks.extend(more)
         for block in blocks:
             self._is_taken[block] = True

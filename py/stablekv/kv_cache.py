@@ -263,7 +263,7 @@ class KVCache:
                 added.
         """
         blocks = self._find(sequence).blocks
-        del self._sequences[sequence]
+        del self._sequences[operator.index(sequence)]
         self._pool.give_back(blocks)
         self._num_freed += 1
 

@@ -310,6 +310,8 @@ def test_numbers_of_sequences_of_any_kind():
     assert kv.append(torch.tensor([1, 0]), [1, 2]).seq_lens.tolist() == [1, 2]
     kv.free(numpy.int64(1))
     assert kv.length(torch.tensor(0)) == 2
+    kv.free(torch.tensor(0))
+    assert kv.num_used_blocks == 0
 
 
 @pytest.mark.parametrize("layer", [-1, 2])
