@@ -6,11 +6,14 @@
 
 namespace stablekv {
 
-// Fetches `count` blocks into the second-level cache, a few cache lines at a time between the
-// arithmetic on others. Four blocks at once: the core follows several streams at more of the
-// memory's speed than one. Of blocks shorter than a page 16 at once. A template over the vector
-// unit as all of its code is, so that the units share no symbol.
-template <class Vec, int64_t kStreams = 4>
+// Fetches `count` blocks into the core's caches, a few cache lines at a time between the arithmetic
+// on others. Four blocks at once: the core follows several streams at more of the memory's speed
+// than one. Of blocks shorter than a page 16 at once. A template over the vector unit as all of its
+// code is, so that the units share no symbol.
+//
+// kLocality is __builtin_prefetch's: 3 for all caches, 2 for the second level. AMD's cores drop what
+// they cannot queue, and less of it when it is for all.
+template <class Vec, int64_t kStreams = 4, int kLocality = 3>
 class AttentionFetch {
  public:
   AttentionFetch(const uint8_t* const* blocks, int64_t count, int64_t block_bytes)
@@ -55,7 +58,7 @@ class AttentionFetch {
   static constexpr int64_t kTurn = 256;
   static constexpr int64_t kPage = 4096;
 
-  static void Fetch(const uint8_t* from) { __builtin_prefetch(from, 0, 2); }
+  static void Fetch(const uint8_t* from) { __builtin_prefetch(from, 0, kLocality); }
 
   void NextBlocks() {
     if (blocks_left_ <= 0) {

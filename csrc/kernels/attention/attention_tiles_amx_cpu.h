@@ -13,7 +13,7 @@ namespace stablekv {
 
 // Blocks of fp8 are short.
 template <VecFormat kFormat>
-using AmxFetch = AttentionFetch<amx::Vec, BytesOf(kFormat) == 1 ? 16 : 4>;
+using AmxFetch = AttentionFetch<amx::Vec, BytesOf(kFormat) == 1 ? 16 : 4, 2>;
 
 // A product of tiles takes as long for rows of 16 bytes as for rows of 64, so rows are joined to
 // full length first, in memory that stays in the first-level cache. That also is where fp8 is
