@@ -61,7 +61,9 @@ double Time(const Run& run, const std::string& what,
 
 // A name for a plan: CTAs of a cluster x splits, and what else it says.
 std::string PlanText(const SplitPlan& plan) {
-  if (plan.num_shares > 0) return std::to_string(plan.num_shares) + " shares";
+  if (plan.num_shares > 0) {
+    return std::to_string(plan.num_shares) + (plan.fills_shares ? " shares, filled" : " shares");
+  }
   std::string text =
       "c" + std::to_string(plan.cluster_size) + "x" + std::to_string(plan.num_splits);
   if (plan.log_items_per_cta > 0) text += " of " + std::to_string(1 << plan.log_items_per_cta);
@@ -112,9 +114,13 @@ std::vector<SplitPlan> OtherPlans(const PagedAttentionParams& params, const MmaD
   for (const int eighths : {4, 8, 10, 12, 14, 16, 20, 24, 32}) {
     const int64_t shares = eighths * device.processors / 8 / params.num_kv_heads;
     for (const bool short_rings : {false, true}) {
-      const SplitPlan plan = {1, 1, false, short_rings, 0, static_cast<int>(shares)};
-      if (params.num_seqs <= kMostSharing && shares > params.num_seqs / 4 &&
-          RowsOf(plan, params.num_seqs) <= rows) {
+      SplitPlan plan = {1, 1, false, short_rings, 0, static_cast<int>(shares), false};
+      if (params.num_seqs > kMostSharing || shares <= params.num_seqs / 4 ||
+          RowsOf(plan, params.num_seqs) > rows) {
+        continue;
+      }
+      for (const bool fills : {false, true}) {
+        plan.fills_shares = fills;
         plans.push_back(plan);
       }
     }

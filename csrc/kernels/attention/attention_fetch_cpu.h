@@ -11,8 +11,8 @@ namespace stablekv {
 // than one. Of blocks shorter than a page 16 at once. A template over the vector unit as all of its
 // code is, so that the units share no symbol.
 //
-// kLocality is __builtin_prefetch's: 3 for all caches, 2 for the second level. AMD's cores drop what
-// they cannot queue, and less of it when it is for all.
+// kLocality is __builtin_prefetch's: 3 for all caches, 2 for the second level. AMD's cores drop
+// what they cannot queue, and less of it when it is for all.
 template <class Vec, int64_t kStreams = 4, int kLocality = 3>
 class AttentionFetch {
  public:

@@ -18,6 +18,10 @@ inline constexpr int kShareUnit = 256;
 // shares too large; one by one, they do not fit into an int.
 inline constexpr int kShareGrain = 64;
 
+// Shares that are made smaller have as many tokens, at least: what shorter ones wait for is not the
+// memory.
+inline constexpr int kFewestFilledTokens = 1024;
+
 // The longest sequence whose tokens are shared out: its length is a float without rounding.
 inline constexpr int kLongestShared = 1 << 24;
 
@@ -25,21 +29,32 @@ inline constexpr int kLongestShared = 1 << 24;
 class ShareSize {
  public:
   ShareSize() = default;  // not into shares
-  explicit ShareSize(int num_shares)
+  // With `fills`, they are made smaller as long as there are no more than num_shares, the last ones
+  // of the sequences not counted.
+  ShareSize(int num_shares, bool fills)
       : num_shares_(num_shares),
+        fills_(fills),
         grains_of_unit_(static_cast<uint32_t>(num_shares) * (kShareUnit / kShareGrain)) {}
 
   constexpr int num_shares() const { return num_shares_; }
+  constexpr bool fills() const { return fills_; }
 
-  // Of all shares but the last of each sequence, for sequences of `grains` * kShareGrain tokens.
+  // Of all shares but the last of each sequence, for sequences of `grains` * kShareGrain tokens,
+  // before they are made smaller.
   // Works in device code too: nvcc's --expt-relaxed-constexpr.
   constexpr int TokensOf(int grains) const {
     const uint32_t before_last = grains > 0 ? static_cast<uint32_t>(grains - 1) : 0;
     return static_cast<int>(grains_of_unit_.Quotient(before_last) + 1) * kShareUnit;
   }
 
+  // The next size to be tried: a 64th less, so that not many are.
+  static constexpr int Smaller(int tokens) {
+    return tokens - (tokens / 64 / kShareUnit + 1) * kShareUnit;
+  }
+
  private:
   int num_shares_ = 0;
+  bool fills_ = false;
   Divisor grains_of_unit_;  // that make every share a unit larger
 };
 

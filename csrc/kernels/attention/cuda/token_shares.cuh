@@ -47,10 +47,11 @@ struct LaneLengths {
   }
 };
 
-// A full share is the tokens of all sequences by the number of shares, rounded up (ShareSize). Each
-// sequence is cut into full shares and a last one of what is left. Shares are numbered: full ones
-// first, so that what ends alone is short, then the last ones. Rows of the scratch: those of full
-// shares are their numbers, that of a last share is num_shares + its sequence.
+// A full share is the tokens of all sequences by the number of shares, rounded up, or less if there
+// is room for more shares (ShareSize). Each sequence is cut into full shares and a last one of what
+// is left. Shares are numbered: full ones first, so that what ends alone is short, then the last
+// ones. Rows of the scratch: those of full shares are their numbers, that of a last share is
+// num_shares + its sequence.
 //
 // Each warp works this out by itself, from registers. Its first tile waits for it.
 class TokenShares {
@@ -66,15 +67,8 @@ class TokenShares {
       grains += (lengths_.of[k] + kShareGrain - 1) / kShareGrain;
     }
     tokens_ = size.TokensOf(__reduce_add_sync(kFullWarp, grains));
-    const float inverse = __fdividef(1.0f, static_cast<float>(tokens_));
-    past_ = 0;
-#pragma unroll
-    for (int k = 0; k < kSlots; ++k) {
-      full_[k] = 0;
-      if (32 * k >= num_seqs) continue;
-      full_[k] = FullShares(lengths_.of[k], inverse);
-      past_ += full_[k];
-    }
+    if (size.fills()) FillShares();
+    past_ = CutSequences(tokens_);
     const int own = past_;
 #pragma unroll
     for (int distance = 1; distance < 32; distance *= 2) {
@@ -108,12 +102,38 @@ class TokenShares {
  private:
   static constexpr int kSlots = LaneLengths::kCount;
 
+  // Makes shares as small as their number allows.
+  __device__ __forceinline__ void FillShares() {
+    for (;;) {
+      const int smaller = ShareSize::Smaller(tokens_);
+      if (smaller < kFewestFilledTokens ||
+          __reduce_add_sync(kFullWarp, CutSequences(smaller)) > num_shares_) {
+        return;
+      }
+      tokens_ = smaller;
+    }
+  }
+
+  // Into full shares of so many tokens and last ones. Returns how many full ones the lane's have.
+  __device__ __forceinline__ int CutSequences(int tokens) {
+    const float inverse = __fdividef(1.0f, static_cast<float>(tokens));
+    int all = 0;
+#pragma unroll
+    for (int k = 0; k < kSlots; ++k) {
+      full_[k] = 0;
+      if (32 * k >= num_seqs_) continue;
+      full_[k] = FullShares(lengths_.of[k], tokens, inverse);
+      all += full_[k];
+    }
+    return all;
+  }
+
   // Those before the last share, which is never empty unless the sequence is.
-  __device__ __forceinline__ int FullShares(int length, float inverse) const {
+  static __device__ __forceinline__ int FullShares(int length, int tokens, float inverse) {
     const int last_token = max(length - 1, 0);
     const int count = static_cast<int>(static_cast<float>(last_token) * inverse);
-    const int left = last_token - count * tokens_;
-    return count + (left >= tokens_) - (left < 0);  // it is off by one at most
+    const int left = last_token - count * tokens;
+    return count + (left >= tokens) - (left < 0);  // it is off by one at most
   }
 
   // Of a full share, that `left` tokens go into.

@@ -39,16 +39,39 @@ struct Case {
   std::vector<int32_t> lengths;
   int num_shares;
   int64_t max_seq_len;
+  bool fills;
 
   std::string Describe() const {
-    std::string text = std::to_string(num_shares) + " shares, max " + std::to_string(max_seq_len) +
-                       ", " + std::to_string(lengths.size()) + " sequences:";
+    std::string text = std::to_string(num_shares) + " shares" + (fills ? ", filled" : "") +
+                       ", max " + std::to_string(max_seq_len) + ", " +
+                       std::to_string(lengths.size()) + " sequences:";
     for (size_t s = 0; s < std::min<size_t>(lengths.size(), 8); ++s) {
       text += " " + std::to_string(lengths[s]);
     }
     return text;
   }
 };
+
+// The least size that holds all tokens in so many shares; if they are filled, one that none smaller
+// by a 64th would do for.
+void ExpectSize(const Case& c, const std::vector<int64_t>& lengths, int64_t grains, int64_t size) {
+  const std::string what = c.Describe() + ": shares of " + std::to_string(size);
+  const int64_t least =
+      std::max<int64_t>(1, CeilDivide(grains * kShareGrain, c.num_shares * kShareUnit)) *
+      kShareUnit;
+  if (!c.fills || size == least) {
+    Expect(size == least, what + ", not " + std::to_string(least));
+  } else {
+    Expect(size % kShareUnit == 0 && size >= kFewestFilledTokens && size < least, what);
+  }
+  if (!c.fills || size <= 0) return;
+  const int64_t smaller = size - (size / 64 / kShareUnit + 1) * kShareUnit;
+  int64_t full = 0;
+  for (const int64_t length : lengths) {
+    if (length > 0 && smaller > 0) full += (length - 1) / smaller;
+  }
+  Expect(smaller < kFewestFilledTokens || full > c.num_shares, what + " could be smaller");
+}
 
 void Run(const Case& c) {
   const int n = static_cast<int>(c.lengths.size());
@@ -60,8 +83,8 @@ void Run(const Case& c) {
   params.seq_lens = lengths.As<int32_t>();
   params.num_seqs = n;
   params.max_seq_len = c.max_seq_len;
-  ListShares<<<numbers, 64>>>(ShareSize(c.num_shares), params, shares_bytes.As<TokenShare>(),
-                              full_bytes.As<int2>());
+  ListShares<<<numbers, 64>>>(ShareSize(c.num_shares, c.fills), params,
+                              shares_bytes.As<TokenShare>(), full_bytes.As<int2>());
   Must(cudaDeviceSynchronize(), "ListShares");
   const auto shares = ReadAs<TokenShare>(shares_bytes);
   const auto full = ReadAs<int2>(full_bytes);
@@ -72,9 +95,8 @@ void Run(const Case& c) {
     clamped.push_back(std::max<int64_t>(0, std::min<int64_t>(length, c.max_seq_len)));
     grains += CeilDivide(clamped.back(), kShareGrain);
   }
-  const int64_t size =
-      std::max<int64_t>(1, CeilDivide(grains * kShareGrain, c.num_shares * kShareUnit)) *
-      kShareUnit;
+  const int64_t size = shares[0].tokens;
+  ExpectSize(c, clamped, grains, size);
 
   // What is to be there: full shares of each sequence, its last one, and then nothing.
   std::vector<std::vector<int>> of_sequence(n);
@@ -128,7 +150,7 @@ std::vector<Case> Cases() {
   for (const int n : {1, 2, 5, 31, 32, 33, 64, 97, 128}) {
     for (const int num_shares : {n < 128 ? 1 : 3, 7, 33, 132, 264, 1000}) {
       for (const int64_t longest : {int64_t{3000}, int64_t{131'072}, int64_t{kLongestShared}}) {
-        Case c{std::vector<int32_t>(n), num_shares, longest};
+        Case c{std::vector<int32_t>(n), num_shares, longest, false};
         for (int32_t& length : c.lengths) {
           length = static_cast<int32_t>(random.Below(longest + 1));
           if (random.Below(8) == 0) length = static_cast<int32_t>(random.Below(3)) * kShareUnit;
@@ -143,6 +165,10 @@ std::vector<Case> Cases() {
         cases.push_back(c);
       }
     }
+  }
+  for (size_t i = cases.size(); i-- > 0;) {
+    cases.push_back(cases[i]);
+    cases.back().fills = true;
   }
   return cases;
 }

@@ -178,7 +178,7 @@ Status LaunchMmaAttention(const PagedAttentionParams& params, const PagedAttenti
   args.params = params;
   if (scratch != nullptr) args.scratch = *scratch;
   args.plan = plan;
-  if (plan.num_shares != 0) args.shares = ShareSize(plan.num_shares);
+  if (plan.num_shares != 0) args.shares = ShareSize(plan.num_shares, plan.fills_shares);
   args.splits =
       LengthSplits(plan.num_splits, FewestSplitTokens(plan.cluster_size, CtaTokensOf(params)));
   args.split_tokens = args.splits.TokensOf(params.max_seq_len);

@@ -124,11 +124,12 @@ bool IsForShares(const SplitWork& work) {
 // last share and those of kPartitionSize tokens each. Last shares are CTAs beside these, and the
 // reduction does not come near before all have begun: of fp8, a few are to run at once too. Many
 // would make the others too large.
-int SharesFor(const SplitWork& work) {
+void SetShares(const SplitWork& work, SplitPlan* plan) {
   const int64_t running = 2 * work.num_processors / (work.items / work.num_seqs);
   const bool few = work.fp8 && kSharesOfFewSequences * work.num_seqs <= running;
   const int64_t rows = work.num_seqs * (CeilDivide(work.max_seq_len, kPartitionSize) - 1);
-  return static_cast<int>(std::min(running - (few ? work.num_seqs : 0), rows));
+  plan->num_shares = static_cast<int>(std::min(running - (few ? work.num_seqs : 0), rows));
+  plan->fills_shares = few;
 }
 
 // Short items are read at full speed if warps do not wait for each other: several to a CTA, if
@@ -170,7 +171,7 @@ SplitPlan CutOrShare(const SplitWork& work) {
   plan.cluster_size = 1;
   plan.num_splits = 1;
   if (IsForShares(work)) {
-    plan.num_shares = SharesFor(work);
+    SetShares(work, &plan);
   } else if (AreLongAndAllAtOnce(work)) {
     plan.cluster_size = 2;
   } else {

@@ -21,6 +21,7 @@ struct SplitPlan {
   // If not 0, the device cuts the sequences into about as many shares (token_shares.cuh) instead of
   // splits.
   int num_shares;
+  bool fills_shares;  // they are as small as their number allows
   // A CTA has a multiprocessor to itself. Without, those of the next call would come while these
   // end and are reduced, two to the first multiprocessors that have room.
   bool alone;

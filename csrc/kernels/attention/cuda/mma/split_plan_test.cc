@@ -150,11 +150,13 @@ void TestShares() {
     SplitWork work = Work(seqs, heads, 32768, true);
     work.fp8 = true;
     work.bytes_per_token /= 2;
-    return PlanSplits(work).num_shares;
+    return PlanSplits(work);
   };
-  CHECK_THAT(of_fp8(33, 1) == 231, "room for the last tokens of each of a few");
-  CHECK_THAT(of_fp8(34, 1) == 264, "not of more");
-  CHECK_THAT(of_fp8(4, 8) == 29, "the same for each kv head");
+  CHECK_THAT(of_fp8(33, 1).num_shares == 231, "room for the last tokens of each of a few");
+  CHECK_THAT(of_fp8(34, 1).num_shares == 264, "not of more");
+  CHECK_THAT(of_fp8(4, 8).num_shares == 29, "the same for each kv head");
+  CHECK_THAT(of_fp8(33, 1).fills_shares && !of_fp8(34, 1).fills_shares, "which is to be filled");
+  CHECK_THAT(!PlanSplits(Work(33, 1, 32768, true)).fills_shares, "not of 16-bit caches");
   CHECK_THAT(shares(12, 1, 8192) == 180, "no more than rows");
   CHECK_THAT(shares(12, 1, 7168) == 0, "too little to read");
   CHECK_THAT(shares(11, 1, 131072) == 0, "splits of each sequence are as even");
