@@ -26,6 +26,10 @@ constexpr int64_t kProcessorsOfShares = 11;
 // From so many shares a sequence on, one more for its last tokens costs little.
 constexpr int64_t kSharesOfFewSequences = 8;
 
+// Tokens of a share, should all sequences be as long as the call says: two thirds as many, of half
+// as many tokens more each, take less time if these are so few, and 16-bit.
+constexpr int64_t kTokensOfAShortShare = 512;
+
 // Of keys and values for a CTA that takes several items: with more, a few CTAs would end alone.
 constexpr int64_t kBytesOfShortItems = 1 << 20;
 
@@ -126,10 +130,14 @@ bool IsForShares(const SplitWork& work) {
 // would make the others too large.
 void SetShares(const SplitWork& work, SplitPlan* plan) {
   const int64_t running = 2 * work.num_processors / (work.items / work.num_seqs);
-  const bool few = work.fp8 && kSharesOfFewSequences * work.num_seqs <= running;
+  const bool few = kSharesOfFewSequences * work.num_seqs <= running;
+  const bool are_short = work.num_seqs * work.max_seq_len <= kTokensOfAShortShare * running;
+  int64_t shares = running;
+  if (few && work.fp8) shares -= work.num_seqs;
+  if (few && !work.fp8 && are_short) shares = running * 2 / 3;
   const int64_t rows = work.num_seqs * (CeilDivide(work.max_seq_len, kPartitionSize) - 1);
-  plan->num_shares = static_cast<int>(std::min(running - (few ? work.num_seqs : 0), rows));
-  plan->fills_shares = few;
+  plan->num_shares = static_cast<int>(std::min(shares, rows));
+  plan->fills_shares = few && work.fp8;
 }
 
 // Short items are read at full speed if warps do not wait for each other: several to a CTA, if

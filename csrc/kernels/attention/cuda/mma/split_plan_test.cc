@@ -157,7 +157,9 @@ void TestShares() {
   CHECK_THAT(of_fp8(4, 8).num_shares == 29, "the same for each kv head");
   CHECK_THAT(of_fp8(33, 1).fills_shares && !of_fp8(34, 1).fills_shares, "which is to be filled");
   CHECK_THAT(!PlanSplits(Work(33, 1, 32768, true)).fills_shares, "not of 16-bit caches");
-  CHECK_THAT(shares(12, 1, 8192) == 180, "no more than rows");
+  CHECK_THAT(shares(16, 1, 8192) == 176 && shares(2, 8, 8192) == 22, "short ones: fewer");
+  CHECK_THAT(shares(16, 1, 8449) == 256, "not of more tokens, but no more than rows");
+  CHECK_THAT(shares(12, 1, 8192) == 176, "no more than rows, or fewer");
   CHECK_THAT(shares(12, 1, 7168) == 0, "too little to read");
   CHECK_THAT(shares(11, 1, 131072) == 0, "splits of each sequence are as even");
   CHECK_THAT(shares(64, 1, 131072) == 264, "as a graph for all lengths calls it");
