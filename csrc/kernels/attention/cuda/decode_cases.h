@@ -140,6 +140,10 @@ inline std::vector<DecodeCase> DecodeCases(bool quick) {
         add(c);
         c.lengths.assign(num_seqs, 256 * 33);  // full shares alone
         if (!quick) add(c);
+        c.lengths.assign(num_seqs, 500);  // of fp8, shares that are made smaller (ShareSize)
+        c.lengths[0] = 20'000;
+        c.lengths[1] = 12'000;
+        if (!quick) add(c);
       }
     }
   }
