@@ -290,3 +290,13 @@ def _loaded(stored: torch.Tensor, kv_cache_dtype: str, scale: torch.Tensor) -> t
     if layouts.is_fp8(kv_cache_dtype):
         return decode_fp8(stored, scale, layouts.FP8_FORMATS[kv_cache_dtype])
     return stored.double()
+
+
+# The one NaN that arithmetic gives: every bit but the sign.
+NAN_BITS = {torch.float32: 0x7FFFFFFF, torch.float16: 0x7FFF, torch.bfloat16: 0x7FFF}
+
+
+def bits(tensor: torch.Tensor) -> torch.Tensor:
+    """The elements as integers, in the tensor's memory: copies are exact whatever they are."""
+    integers = {1: torch.uint8, 2: torch.int16, 4: torch.int32}
+    return tensor.view(integers[tensor.dtype.itemsize])

@@ -8,9 +8,7 @@ from __future__ import annotations
 import torch
 
 from stablekv import layouts
-from stablekv.reference import encode_fp8
-
-_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32}
+from stablekv.reference import bits, encode_fp8
 
 
 def reshape_and_cache_flash(
@@ -27,7 +25,7 @@ def reshape_and_cache_flash(
     for source, cache, scale in ((key, key_cache, k_scale), (value, value_cache, v_scale)):
         num_heads, block_size = source.shape[1], cache.shape[1]
         scales = scale.flatten().expand(num_heads)
-        stored = cache.view(_INTEGERS[cache.dtype.itemsize])
+        stored = bits(cache)
         for token, slot in enumerate(slot_mapping.tolist()):
             if slot < 0:
                 continue

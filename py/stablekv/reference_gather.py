@@ -12,11 +12,7 @@ from itertools import pairwise
 import torch
 
 from stablekv import layouts
-from stablekv.reference import decode_fp8
-
-# The one NaN that a product becomes: every bit but the sign.
-_NAN_BITS = {torch.float32: 0x7FFFFFFF, torch.float16: 0x7FFF, torch.bfloat16: 0x7FFF}
-_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32}
+from stablekv.reference import NAN_BITS, bits, decode_fp8
 
 # The bytes of an fp8_ds_mla token: e4m3 codes, a float32 scale for every tile of them, the rest.
 _NOPE, _TILE, _SCALES_END, _TOKEN = 512, 128, 528, 656
@@ -31,7 +27,7 @@ def cp_gather_cache(
     seq_starts: torch.Tensor | None = None,
 ) -> None:
     """As stablekv.cp_gather_cache."""
-    source, target = _as_integers(src_cache), _as_integers(dst)
+    source, target = bits(src_cache), bits(dst)
     for row, block, offset in _rows(src_cache, block_table, cu_seq_lens, seq_starts, len(dst)):
         target[row] = source[block, offset].view(target[row].shape)
 
@@ -48,7 +44,7 @@ def gather_and_maybe_dequant_cache(
     seq_starts: torch.Tensor | None = None,
 ) -> None:
     """As stablekv.gather_and_maybe_dequant_cache."""
-    source, target = _as_integers(src_cache), _as_integers(dst)
+    source, target = bits(src_cache), bits(dst)
     for row, block, offset in _rows(src_cache, block_table, cu_seq_lens, seq_starts, num_tokens):
         entry = source[block, offset]
         if layouts.is_fp8(kv_cache_dtype):
@@ -66,7 +62,7 @@ def cp_gather_and_upconvert_fp8_kv_cache(
     batch_size: int,
 ) -> None:
     """As stablekv.cp_gather_and_upconvert_fp8_kv_cache."""
-    source, target = _as_integers(src_cache), _as_integers(dst)
+    source, target = bits(src_cache), bits(dst)
     ends = torch.cat([workspace_starts[:batch_size].cpu(), torch.tensor([len(dst)])])
     for row, block, offset in _rows(src_cache, block_table, ends, None, len(dst)):
         token = source[block, offset]
@@ -87,8 +83,8 @@ def cp_gather_indexer_k_quant_cache(
     """As stablekv.cp_gather_indexer_k_quant_cache."""
     num_blocks, block_size, _ = kv_cache.shape
     head_dim, scale_bytes = dst_k.shape[1], dst_scale.shape[1]
-    blocks = _as_integers(kv_cache).reshape(num_blocks, -1)  # all keys, then all scales
-    target = _as_integers(dst_k)
+    blocks = bits(kv_cache).reshape(num_blocks, -1)  # all keys, then all scales
+    target = bits(dst_k)
     for row, block, offset in _rows(kv_cache, block_table, cu_seq_lens, None, len(dst_k)):
         target[row] = blocks[block, offset * head_dim :][:head_dim]
         first_scale = block_size * head_dim + offset * scale_bytes
@@ -104,7 +100,7 @@ def dequantized(
     """
     values = decode_fp8(codes, torch.ones((), device=codes.device), float8).float()
     products = (values * scale.float()).to(dtype)
-    return _as_integers(products).masked_fill(products.isnan(), _NAN_BITS[dtype])
+    return bits(products).masked_fill(products.isnan(), NAN_BITS[dtype])
 
 
 def _rows(
@@ -125,8 +121,3 @@ def _rows(
         for row in range(first_row, min(end_row, num_rows)):
             entry, offset = divmod(row - first_row + first_token, block_size)
             yield row, int(block_table[sequence, entry]), offset
-
-
-def _as_integers(tensor: torch.Tensor) -> torch.Tensor:
-    """The bits of the tensor's elements, in the tensor's memory."""
-    return tensor.view(_INTEGERS[tensor.dtype.itemsize])

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import torch
 
 from stablekv import layouts
-from stablekv.reference import encode_fp8
+from stablekv.reference import NAN_BITS, bits, encode_fp8
 
 DS_MLA = "fp8_ds_mla"
 _LARGEST_E4M3 = 448.0
@@ -21,10 +21,6 @@ DS_MLA_TILE = 128
 DS_MLA_SCALES = slice(512, 528)
 DS_MLA_ROPE = slice(528, 656)
 DS_MLA_BYTES = 656
-
-# The one NaN that arithmetic gives: every bit but the sign.
-_NAN_BITS = {torch.float32: 0x7FFFFFFF, torch.float16: 0x7FFF, torch.bfloat16: 0x7FFF}
-_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32}
 
 
 def concat_and_cache_mla(
@@ -36,7 +32,7 @@ def concat_and_cache_mla(
     scale: torch.Tensor,
 ) -> None:
     """As stablekv.concat_and_cache_mla."""
-    cache = kv_cache.view(_INTEGERS[kv_cache.dtype.itemsize])
+    cache = bits(kv_cache)
     for token, block, offset in _written(slot_mapping, kv_cache.shape[1]):
         if kv_cache_dtype == DS_MLA:
             cache[block, offset] = ds_mla_token(kv_c[token], k_pe[token])
@@ -73,7 +69,7 @@ def concat_and_cache_mla_rope_fused(
     for token, _, _ in _written(slot_mapping, kv_cache.shape[1]):
         cos, sin = cos_sin_cache[positions[token]].chunk(2)
         for rows in (q_pe, k_pe):
-            _bits(rows)[token] = _bits(rotated(rows[token], cos, sin, is_neox))
+            bits(rows)[token] = bits(rotated(rows[token], cos, sin, is_neox))
     concat_and_cache_mla(kv_c, k_pe, kv_cache, slot_mapping, kv_cache_dtype, kv_cache_scale)
 
 
@@ -87,13 +83,13 @@ def rotated(
     x, y = rows.chunk(2, dim=-1) if is_neox else (rows[..., 0::2], rows[..., 1::2])
     x, y = x * cos - y * sin, y * cos + x * sin
     pairs = torch.cat([x, y], dim=-1) if is_neox else torch.stack([x, y], dim=-1).flatten(-2)
-    nan = torch.tensor(_NAN_BITS[rows.dtype], dtype=_INTEGERS[rows.dtype.itemsize])
+    nan = torch.tensor(NAN_BITS[rows.dtype], dtype=bits(rows).dtype)
     return torch.where(pairs.isnan(), nan.view(rows.dtype), pairs)
 
 
 def concat_mla_q(ql_nope: torch.Tensor, q_pe: torch.Tensor, q_out: torch.Tensor) -> None:
     """As stablekv.concat_mla_q."""
-    _bits(q_out).copy_(torch.cat([_bits(ql_nope), _bits(q_pe)], dim=-1))
+    bits(q_out).copy_(torch.cat([bits(ql_nope), bits(q_pe)], dim=-1))
 
 
 def indexer_k_quant_and_cache(
@@ -145,13 +141,8 @@ def _quotients(groups: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
     return encode_fp8(groups.float() / scales[:, None], one, torch.float8_e4m3fn).flatten()
 
 
-def _bits(x: torch.Tensor) -> torch.Tensor:
-    """The same elements as integers: a copy of them is exact whatever they are."""
-    return x.view(_INTEGERS[x.dtype.itemsize])
-
-
 def _stored(x: torch.Tensor, kv_cache_dtype: str, scale: torch.Tensor) -> torch.Tensor:
     """The bits that a cache has for elements."""
     if layouts.is_fp8(kv_cache_dtype):
         return encode_fp8(x, scale, layouts.FP8_FORMATS[kv_cache_dtype])
-    return _bits(x)
+    return bits(x)
