@@ -26,17 +26,7 @@ class DecodeCaseList {
     for (const ElementType element : kElements) {
       for (const CacheType cache : kCaches) {
         AddHeadSizes(element, cache);
-        for (const int64_t head_size : {int64_t{128}, int64_t{80}}) {
-          DecodeCase base;
-          base.element = element;
-          base.cache = cache;
-          base.head_size = head_size;
-          base.group = kGroups[turn_++ % 6];
-          base.block_size = kBlockSizes[turn_ % 3];
-          AddLengths(base);
-          AddTensors(base);
-          AddSparse(base);
-        }
+        AddForms(element, cache);
       }
     }
     AddOrdered();
@@ -58,14 +48,19 @@ class DecodeCaseList {
     if (Fits(c)) cases_.push_back(c);
   }
 
+  static DecodeCase CaseOf(ElementType element, CacheType cache, int64_t head_size) {
+    DecodeCase c;
+    c.element = element;
+    c.cache = cache;
+    c.head_size = head_size;
+    return c;
+  }
+
   // Every kernel: head sizes with all tile sizes, at lengths around the edges.
   void AddHeadSizes(ElementType element, CacheType cache) {
     for (const int64_t head_size : kHeadSizes) {
       for (const int64_t group : {int64_t{1}, int64_t{4}, int64_t{8}}) {
-        DecodeCase c;
-        c.element = element;
-        c.cache = cache;
-        c.head_size = head_size;
+        DecodeCase c = CaseOf(element, cache, head_size);
         c.group = group;
         c.block_size = kBlockSizes[turn_++ % 3];
         c.num_kv_heads = 1 + turn_ % 2;
@@ -75,6 +70,27 @@ class DecodeCaseList {
         Add(c);
       }
     }
+  }
+
+  // All else at two head sizes, at one of them with block-sparse attention too.
+  void AddForms(ElementType element, CacheType cache) {
+    DecodeCase base = CaseOf(element, cache, 128);
+    base.group = kGroups[turn_++ % 6];
+    base.block_size = kBlockSizes[turn_ % 3];
+    base.num_kv_heads = 2 - turn_ % 2;
+    AddLengths(base);
+    AddTensors(base);
+    const DecodeCase last = AddSparse(base);
+    base = CaseOf(element, cache, 80);
+    base.group = kGroups[turn_++ % 6];
+    base.block_size = kBlockSizes[turn_ % 3];
+    AddLengths(base);
+    AddTensors(base);
+    AddSparse(base);
+    base.num_kv_heads = last.num_kv_heads;
+    base.sparse = last.sparse;
+    AddLengths(base);
+    AddTensors(base);
   }
 
   // Around whole partitions, and beyond what a call may have.
@@ -110,10 +126,11 @@ class DecodeCaseList {
     Add(c);
   }
 
-  // Block-sparse attention.
-  void AddSparse(const DecodeCase& base) {
+  // Block-sparse attention. Returns the last one.
+  DecodeCase AddSparse(const DecodeCase& base) {
+    DecodeCase c;
     for (const int64_t step : {0, 1, 2, -1, -3}) {
-      DecodeCase c = base;
+      c = base;
       c.num_kv_heads = 3;
       c.lengths = {1, 600, 1030};
       if (quick_) c.lengths = {300};
@@ -124,16 +141,14 @@ class DecodeCaseList {
       ++turn_;
       Add(c);
     }
+    return c;
   }
 
   // Lengths of every kind, in no order, with more work items than run at once: these come in the
   // order of their lengths.
   void AddOrdered() {
     for (const CacheType cache : kCaches) {
-      DecodeCase c;
-      c.element = ElementType::kBFloat16;
-      c.cache = cache;
-      c.head_size = 128;
+      DecodeCase c = CaseOf(ElementType::kBFloat16, cache, 128);
       c.group = 4;
       c.num_kv_heads = quick_ ? 24 : 8;
       c.lengths.assign(quick_ ? 12 : 63, 0);
@@ -157,10 +172,7 @@ class DecodeCaseList {
       for (const CacheType cache : kCaches) {
         for (const int64_t num_seqs : {2, 3, 31, 33, 100}) {
           if (quick_ && num_seqs > 33) continue;
-          DecodeCase c;
-          c.element = element;
-          c.cache = cache;
-          c.head_size = turn_ % 4 == 0 ? 64 : turn_ % 4 == 1 ? 256 : 128;
+          DecodeCase c = CaseOf(element, cache, turn_ % 4 == 0 ? 64 : turn_ % 4 == 1 ? 256 : 128);
           c.group = kGroups[turn_ % 6];
           c.block_size = kBlockSizes[turn_++ % 3];
           c.num_kv_heads = num_seqs <= 3 ? 8 : num_seqs <= 33 ? 3 : 1;
@@ -196,10 +208,7 @@ class DecodeCaseList {
         for (const std::vector<int32_t>& lengths : std::vector<std::vector<int32_t>>{
                  {256}, {257}, {quick_ ? 770 : 8193}, {-3, 0, 1, 511}, {255, 300, 513, 1025}}) {
           for (const int64_t max_seq_len : {2'100, 60'000}) {
-            DecodeCase c;
-            c.element = element;
-            c.cache = cache;
-            c.head_size = turn_ % 3 == 0 ? 64 : turn_ % 3 == 1 ? 192 : 128;
+            DecodeCase c = CaseOf(element, cache, turn_ % 3 == 0 ? 64 : turn_ % 3 == 1 ? 192 : 128);
             c.group = kGroups[turn_ % 6];
             c.block_size = kBlockSizes[turn_++ % 3];
             c.num_kv_heads = lengths.size() == 1 && turn_ % 2 == 0 ? 8 : 1;
@@ -220,10 +229,7 @@ class DecodeCaseList {
       for (const int64_t num_seqs : {65, 171, 1024}) {
         if (quick_ && num_seqs > 65) continue;
         for (const int64_t head_size : {32, 64, 128, 256}) {
-          DecodeCase c;
-          c.element = ElementType::kBFloat16;
-          c.cache = cache;
-          c.head_size = head_size;
+          DecodeCase c = CaseOf(ElementType::kBFloat16, cache, head_size);
           c.group = turn_ % 3 == 0 ? 12 : 4;
           c.block_size = kBlockSizes[turn_++ % 3];
           c.num_kv_heads = num_seqs == 65 ? 8 : num_seqs == 171 ? 3 : 1;
@@ -243,10 +249,7 @@ class DecodeCaseList {
       for (const CacheType cache : kCaches) {
         for (const int64_t head_size : {int64_t{64}, int64_t{128}, int64_t{96}}) {
           for (const int64_t group : {9, 15, 16, 17, 24, 33}) {
-            DecodeCase c;
-            c.element = element;
-            c.cache = cache;
-            c.head_size = head_size;
+            DecodeCase c = CaseOf(element, cache, head_size);
             c.group = group;
             c.num_kv_heads = 1 + turn_ % 2;
             c.block_size = kBlockSizes[turn_++ % 3];
@@ -266,10 +269,8 @@ class DecodeCaseList {
   void AddPaired() {
     for (const CacheType cache : {CacheType::kFp8E4M3, CacheType::kFp8E5M2}) {
       for (const int64_t head_size : kHeadSizes) {
-        DecodeCase c;
-        c.element = head_size % 64 == 0 ? ElementType::kBFloat16 : ElementType::kFloat16;
-        c.cache = cache;
-        c.head_size = head_size;
+        DecodeCase c = CaseOf(head_size % 64 == 0 ? ElementType::kBFloat16 : ElementType::kFloat16,
+                              cache, head_size);
         c.block_size = 8;
         c.group = 5;
         c.lengths = {1, 7, 8, 9, 31, 65};

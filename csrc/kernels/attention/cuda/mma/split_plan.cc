@@ -133,8 +133,11 @@ void SetShares(const SplitWork& work, SplitPlan* plan) {
   const bool few = kSharesOfFewSequences * work.num_seqs <= running;
   const bool are_short = work.num_seqs * work.max_seq_len <= kTokensOfAShortShare * running;
   int64_t shares = running;
-  if (few && work.fp8) shares -= work.num_seqs;
-  if (few && !work.fp8 && are_short) shares = running * 2 / 3;
+  if (few && work.fp8) {
+    shares -= work.num_seqs;
+  } else if (few && are_short) {
+    shares = running * 2 / 3;
+  }
   const int64_t rows = work.num_seqs * (CeilDivide(work.max_seq_len, kPartitionSize) - 1);
   plan->num_shares = static_cast<int>(std::min(shares, rows));
   plan->fills_shares = few && work.fp8;
