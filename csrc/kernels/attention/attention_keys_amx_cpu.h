@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "csrc/kernels/attention/attention_fetch_cpu.h"
+#include "csrc/kernels/attention/attention_fetch_amx_cpu.h"
 #include "csrc/kernels/attention/attention_tiles_amx_cpu.h"
 #include "csrc/kernels/common/vec_amx.h"
 #include "csrc/kernels/common/vec_format.h"

@@ -13,28 +13,30 @@
 namespace stablekv {
 
 // Token t's elements lie in chunks of 16 bytes next to those of token t + 1, so that a vector has
-// chunks of several tokens. Lanes of different tokens are never added.
+// chunks of several tokens. Lanes of different tokens are never added. Up to four blocks are read
+// in turn: the core's own prefetcher follows as many well.
 template <class Vec, VecFormat kFormat>
 class AttentionKeys {
  public:
-  static constexpr int kTokens = 8;  // of one call
+  using Fetch = AttentionFetch<Vec>;
+
   static constexpr int kChunk = 16 / BytesOf(kFormat);
   static constexpr int kParts = Vec::template kParts<kFormat>;
 
-  // out[h * out_pitch + t] = dot(key t, query h) for 8 tokens and as many heads as a tile for
-  // `heads` has. Queries are kMaxHeadSize floats apart, each in the order of
-  // Reorder<kParts, kChunk>.
-  static void Run(const uint8_t* keys, int64_t chunk_stride, int64_t head_size,
-                  const float* queries, int64_t heads, float* out, int64_t out_pitch,
-                  AttentionFetch<Vec>* fetch) {
+  // out[h * kWeightPitch + i * block_size + t] = dot(key t of block i, query h) for `count` blocks
+  // and as many heads as a tile for `heads` has. Queries are kMaxHeadSize floats apart, each in the
+  // order of Reorder<kParts, kChunk>.
+  static void Run(const uint8_t* const* blocks, int64_t count, int64_t block_size,
+                  int64_t head_size, const float* queries, int64_t heads, float* out,
+                  Fetch* fetch) {
     constexpr int kSix = Vec::kTileHeads < 6 ? Vec::kTileHeads : 6;
     const int64_t tile = Lanes::TileHeads(heads);
-    const auto run = tile == 1   ? &Tile<1>
-                     : tile == 2 ? &Tile<2>
-                     : tile == 4 ? &Tile<4>
-                     : tile == 6 ? &Tile<kSix>
-                                 : &Tile<Vec::kTileHeads>;
-    run(keys, chunk_stride, head_size / kChunk, queries, out, out_pitch, fetch);
+    const auto run = tile == 1   ? &RunHeads<1>
+                     : tile == 2 ? &RunHeads<2>
+                     : tile == 4 ? &RunHeads<4>
+                     : tile == 6 ? &RunHeads<kSix>
+                                 : &RunHeads<Vec::kTileHeads>;
+    run(blocks, count, block_size, head_size / kChunk, queries, out, fetch);
   }
 
  private:
@@ -44,43 +46,74 @@ class AttentionKeys {
   static constexpr int kPeriod = kChunk / kParts;  // lanes of a token
   static constexpr int kTokensOfVector = Vec::kLanes / kPeriod;
   static constexpr int64_t kVectorBytes = 16 * kTokensOfVector;
+  static constexpr int kAll = 8 / kTokensOfVector;  // vectors of the smallest block's tokens
 
   template <int kHeads>
-  static void Tile(const uint8_t* keys, int64_t chunk_stride, int64_t chunks, const float* queries,
-                   float* out, int64_t out_pitch, AttentionFetch<Vec>* fetch) {
-    constexpr int kAll = kTokens / kTokensOfVector;
+  static void RunHeads(const uint8_t* const* blocks, int64_t count, int64_t block_size,
+                       int64_t chunks, const float* queries, float* out, Fetch* fetch) {
     constexpr int kMost = Vec::kTileSums / kHeads;
     constexpr int kRows = kMost >= kAll ? kAll : kMost >= 4 ? 4 : kMost >= 2 ? 2 : 1;
-    AttentionFetch<Vec> local_fetch = *fetch;  // in registers
-    for (int first = 0; first < kAll; first += kRows) {
-      Float sums[kRows][kHeads];
-      Lanes::Clear(&sums);
-      const uint8_t* from = keys + first * kVectorBytes;
-      const float* query = queries;
-      for (int64_t i = 0; i < chunks; ++i) {
-        local_fetch.template Step<(kRows * kVectorBytes > 64 ? kRows * kVectorBytes : 64)>();
-        Float parts[kRows][kParts];
+    constexpr int kRowRegisters = kRows * (kHeads > kParts ? kHeads : kParts);
+    constexpr int kFitting = Vec::kTileSums / kRowRegisters;
+    constexpr int kBlocks = kFitting >= 4 ? 4 : kFitting >= 2 ? 2 : 1;
+    int64_t i = 0;
+    for (; i + kBlocks <= count; i += kBlocks) {
+      RunBlocks<kHeads, kBlocks, kRows>(blocks + i, block_size, chunks, queries,
+                                        out + i * block_size, fetch);
+    }
+    for (; i < count; ++i) {
+      RunBlocks<kHeads, 1, kRows>(blocks + i, block_size, chunks, queries, out + i * block_size,
+                                  fetch);
+    }
+  }
+
+  template <int kHeads, int kBlocks, int kRows>
+  static void RunBlocks(const uint8_t* const* blocks, int64_t block_size, int64_t chunks,
+                        const float* queries, float* out, Fetch* fetch) {
+    for (int64_t token = 0; token < block_size; token += kRows * kTokensOfVector) {
+      Tile<kHeads, kBlocks, kRows>(blocks, token * 16, block_size, chunks, queries, out + token,
+                                   fetch);
+    }
+  }
+
+  // kRows vectors of each of kBlocks blocks.
+  template <int kHeads, int kBlocks, int kRows>
+  static void Tile(const uint8_t* const* blocks, int64_t offset, int64_t block_size, int64_t chunks,
+                   const float* queries, float* out, Fetch* fetch) {
+    constexpr int kFetched = kBlocks * kRows * kVectorBytes;
+    Fetch local_fetch = *fetch;  // in registers
+    Float sums[kBlocks * kRows][kHeads];
+    Lanes::Clear(&sums);
+    const uint8_t* from[kBlocks];
+#pragma GCC unroll 4
+    for (int i = 0; i < kBlocks; ++i) from[i] = blocks[i] + offset;
+    const float* query = queries;
+    for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+      local_fetch.template Step<(kFetched > 64 ? kFetched : 64)>();
+      Float parts[kBlocks * kRows][kParts];
+#pragma GCC unroll 4
+      for (int i = 0; i < kBlocks; ++i) {
 #pragma GCC unroll 8
         for (int r = 0; r < kRows; ++r) {
-          Vec::template LoadParts<kFormat>(from + r * kVectorBytes, parts[r]);
+          Vec::template LoadParts<kFormat>(from[i] + r * kVectorBytes, parts[i * kRows + r]);
         }
+        from[i] += block_size * 16;
+      }
 #pragma GCC unroll 4
-        for (int p = 0; p < kParts; ++p) {
+      for (int p = 0; p < kParts; ++p) {
 #pragma GCC unroll 8
-          for (int h = 0; h < kHeads; ++h) {
-            const Float factor = Vec::InRegister(
-                Vec::template LoadRepeated<kPeriod>(query + h * kMaxHeadSize + p * kPeriod));
-#pragma GCC unroll 8
-            for (int r = 0; r < kRows; ++r) {
-              sums[r][h] = Vec::MulAdd(parts[r][p], factor, sums[r][h]);
-            }
+        for (int h = 0; h < kHeads; ++h) {
+          const Float factor = Vec::InRegister(
+              Vec::template LoadRepeated<kPeriod>(query + h * kMaxHeadSize + p * kPeriod));
+#pragma GCC unroll 16
+          for (int r = 0; r < kBlocks * kRows; ++r) {
+            sums[r][h] = Vec::MulAdd(parts[r][p], factor, sums[r][h]);
           }
         }
-        from += chunk_stride;
-        query += kChunk;
       }
-      Lanes::template WriteSums<kPeriod>(sums, out + first * kTokensOfVector, out_pitch);
+      query += kChunk;
     }
+    Lanes::template WriteSums<kPeriod, kRows>(sums, out, kWeightPitch, block_size);
     *fetch = local_fetch;
   }
 };

@@ -31,22 +31,23 @@ struct AttentionLanes {
   // Not `= {}`, which compilers make a call or a string instruction of.
   template <int kRows, int kHeads>
   static void Clear(Float (*vectors)[kRows][kHeads]) {
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
       for (int h = 0; h < kHeads; ++h) (*vectors)[r][h] = Vec::Set(0);
     }
   }
 
-  // Adds up every kPeriod lanes: vector r of head h gives kLanes / kPeriod sums, which follow those
-  // of the vectors before in row h of `out`.
-  template <int kPeriod, int kRows, int kHeads>
-  static void WriteSums(const Float (&vectors)[kRows][kHeads], float* out, int64_t out_pitch) {
+  // Adds up every kPeriod lanes: vector r of head h gives kLanes / kPeriod sums. In row h of `out`
+  // those of kRunRows vectors follow each other, and the next run begins run_pitch after it.
+  template <int kPeriod, int kRunRows, int kRows, int kHeads>
+  static void WriteSums(const Float (&vectors)[kRows][kHeads], float* out, int64_t out_pitch,
+                        int64_t run_pitch) {
     constexpr int kVectors = kRows * kHeads;
-    constexpr int kOfHead = kRows * Vec::kLanes / kPeriod;
+    constexpr int kOfRun = kRunRows * Vec::kLanes / kPeriod;
     constexpr int kWhole = (kVectors + kPeriod - 1) / kPeriod;
     alignas(64) float sums[kWhole * Vec::kLanes];
-#pragma GCC unroll 16
+#pragma GCC unroll 32
     for (int i = 0; i < kWhole; ++i) {
       Float group[kPeriod];
 #pragma GCC unroll 16
@@ -66,7 +67,11 @@ struct AttentionLanes {
     }
 #pragma GCC unroll 8
     for (int h = 0; h < kHeads; ++h) {
-      __builtin_memcpy(out + h * out_pitch, sums + h * kOfHead, kOfHead * sizeof(float));
+#pragma GCC unroll 4
+      for (int run = 0; run < kRows / kRunRows; ++run) {
+        __builtin_memcpy(out + h * out_pitch + run * run_pitch,
+                         sums + (h * kRows / kRunRows + run) * kOfRun, kOfRun * sizeof(float));
+      }
     }
   }
 

@@ -31,17 +31,16 @@ class AttentionPassImpl {
     tokens_ = (blocks.count - 1) * params_.block_size + blocks.last_tokens;
     const int64_t step = params_.block_size > Vec::kLanes ? params_.block_size : Vec::kLanes;
     padded_tokens_ = (tokens_ + step - 1) / step * step;
-    Blocks::FindKeys(plan_, blocks, keys_);
-    Blocks::FindValues(plan_, blocks, values_);
+    FindBlocks(blocks, next);
+    const int64_t ahead = blocks.count < kAhead ? blocks.count : kAhead;
+    Fetch fetch(keys_ + ahead, 2 * blocks.count + next.count - ahead, block_bytes_);
     LoadQueries<kFormat>(seq, head);
-    Logits<kFormat>(blocks.count);
+    Logits<kFormat>(blocks.count, &fetch);
     Weights(seq, head, blocks, Vec::template kFactor<kFormat>, sums);
-    // While the values are added up, the next keys come in: `keys_` is free for their places.
-    Blocks::FindKeys(plan_, next, keys_);
     const auto values = params_.block_size == 8    ? &AttentionPassImpl::Values<kFormat, 8>
                         : params_.block_size == 16 ? &AttentionPassImpl::Values<kFormat, 16>
                                                    : &AttentionPassImpl::Values<kFormat, 32>;
-    (this->*values)(blocks.count, next.count, sums->out);
+    (this->*values)(blocks.count, &fetch, sums->out);
   }
 
  private:
@@ -49,6 +48,9 @@ class AttentionPassImpl {
   using Fetch = AttentionFetch<Vec>;
   using Softmax = AttentionSoftmax<Vec>;
   using Lanes = AttentionLanes<Vec>;
+
+  // Blocks: far enough for their lines to arrive, and near enough for them to be there still.
+  static constexpr int64_t kAhead = 8;
 
   // The queries, in the order of the keys' lanes; zeros as those of a tile's padding.
   template <VecFormat kFormat>
@@ -68,6 +70,13 @@ class AttentionPassImpl {
     }
   }
 
+  void FindBlocks(const BlockList& blocks, const BlockList& next) {
+    values_ = keys_ + blocks.count;
+    Blocks::FindKeys(plan_, blocks, keys_);
+    Blocks::FindValues(plan_, blocks, values_);
+    Blocks::FindKeys(plan_, next, values_ + blocks.count);
+  }
+
   static void Widen8(VecFormat format, const uint8_t* from, float* to) {
     switch (format) {
       case VecFormat::kFloat16:
@@ -80,20 +89,14 @@ class AttentionPassImpl {
   }
 
   // weights_[h, token] = dot(query h, key of token), unscaled; what lies past the last token too.
-  // Meanwhile the values come in.
   template <VecFormat kFormat>
-  void Logits(int64_t count) {
+  void Logits(int64_t count, Fetch* fetch) {
     using Keys = AttentionKeys<Vec, kFormat>;
-    Fetch fetch(values_, count, block_bytes_);
-    float* to = weights_;
-    for (int64_t i = 0; i < count; ++i) {
-      for (int64_t token = 0; token < params_.block_size; token += Keys::kTokens) {
-        for (int64_t h = 0; h < heads_; h += Vec::kTileHeads) {
-          Keys::Run(keys_[i] + token * 16, params_.block_size * 16, params_.head_size,
-                    queries_ + h * kMaxHeadSize, heads_ - h, to + h * kWeightPitch, kWeightPitch,
-                    &fetch);
-        }
-        to += Keys::kTokens;
+    for (int64_t i = 0; i < count; i += 4) {
+      for (int64_t h = 0; h < heads_; h += Vec::kTileHeads) {
+        Keys::Run(keys_ + i, count - i < 4 ? count - i : 4, params_.block_size, params_.head_size,
+                  queries_ + h * kMaxHeadSize, heads_ - h,
+                  weights_ + h * kWeightPitch + i * params_.block_size, fetch);
       }
     }
   }
@@ -121,9 +124,9 @@ class AttentionPassImpl {
     }
   }
 
-  // out[h, d] = sum over tokens of weight * value. Meanwhile `next_count` blocks of keys come in.
+  // out[h, d] = sum over tokens of weight * value.
   template <VecFormat kFormat, int kBlock>
-  void Values(int64_t count, int64_t next_count, float* out) {
+  void Values(int64_t count, Fetch* fetch, float* out) {
     using Sums = AttentionValues<Vec, kFormat, kBlock>;
     if (tokens_ < count * kBlock) {
       constexpr int64_t kBytes = BytesOf(kFormat);
@@ -132,7 +135,6 @@ class AttentionPassImpl {
                                                       last_values_);
       values_[count - 1] = last_values_;
     }
-    Fetch fetch(keys_, next_count, block_bytes_);
     for (int64_t h = 0; h < heads_; h += Vec::kTileHeads) {
       const int64_t heads = heads_ - h < Vec::kTileHeads ? heads_ - h : Vec::kTileHeads;
       for (int64_t i = 0; i < heads; ++i) {
@@ -142,7 +144,7 @@ class AttentionPassImpl {
       if (heads % 2 == 1) {
         for (int64_t i = 0; i < count * kBlock; ++i) ordered_[heads * kWeightPitch + i] = 0;
       }
-      Sums::Run(values_, count, params_.head_size, ordered_, heads, sums_, kMaxHeadSize, &fetch);
+      Sums::Run(values_, count, params_.head_size, ordered_, heads, sums_, kMaxHeadSize, fetch);
       for (int64_t i = 0; i < heads; ++i) {
         for (int64_t d = 0; d < params_.head_size; ++d) {
           out[(h + i) * params_.head_size + d] =
@@ -158,8 +160,9 @@ class AttentionPassImpl {
   int64_t heads_ = 0;
   int64_t tokens_ = 0;
   int64_t padded_tokens_ = 0;  // to whole steps
-  const uint8_t* keys_[kMaxPartitionBlocks];
-  const uint8_t* values_[kMaxPartitionBlocks];
+  // In the order in which they are read: the keys' blocks, the values', and the next pass's keys.
+  const uint8_t* keys_[3 * kMaxPartitionBlocks];
+  const uint8_t** values_ = nullptr;  // in there
   // A row more than heads, for a tile's padding.
   alignas(64) float queries_[(kPassHeads + 1) * kMaxHeadSize];
   alignas(64) float weights_[(kPassHeads + 1) * kWeightPitch];

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "csrc/kernels/attention/attention_fetch_cpu.h"
+#include "csrc/kernels/attention/attention_fetch_amx_cpu.h"
 #include "csrc/kernels/common/vec_amx.h"
 #include "csrc/kernels/common/vec_format.h"
 
@@ -13,7 +13,7 @@ namespace stablekv {
 
 // Blocks of fp8 are short. Into the second level: all caches were no better on processors with AMX.
 template <VecFormat kFormat>
-using AmxFetch = AttentionFetch<amx::Vec, BytesOf(kFormat) == 1 ? 16 : 4, 2>;
+using AmxFetch = AttentionFetchAmx<BytesOf(kFormat) == 1 ? 16 : 4>;
 
 // A product of tiles takes as long for rows of 16 bytes as for rows of 64, so rows are joined to
 // full length first, in memory that stays in the first-level cache. That also is where fp8 is

@@ -13,8 +13,8 @@
 namespace stablekv {
 
 // A row is one element of the head for all tokens of a block. A vector has several short rows, or a
-// part of a long one. Sums stay in registers for all blocks of a tile, so that a block is visited
-// once for every few rows; its lanes are added up when all blocks are done.
+// part of a long one. A few blocks are read in turn, from their first row to their last, which the
+// core's own prefetcher follows; their sums' lanes are added up when all blocks are done.
 template <class Vec, VecFormat kFormat, int kBlock>
 class AttentionValues {
  public:
@@ -48,35 +48,59 @@ class AttentionValues {
   static constexpr int64_t kUnitBytes = kVectorBytes * kRowVectors;
   static constexpr int kUnitRows = Vec::kLanes / kPeriod;
 
+  // Sums of one unit.
+  template <int kHeads>
+  using Sums = Float[kHeads];
+
   template <int kHeads>
   static void RunHeads(const uint8_t* const* blocks, int64_t count, int64_t head_size,
                        const float* weights, float* out, int64_t out_pitch,
                        AttentionFetch<Vec>* fetch) {
     // With four parts there are no registers for more than two units.
     constexpr int kUnits = kParts < 4 && Vec::kTileSums / kHeads >= 4 ? 4 : 2;
+    // Blocks that are read in turn. More of them are more streams than a core follows well, and
+    // fewer are more sums to load and store.
+    constexpr int64_t kBlocks = kHeads <= 2 ? 4 : 8;
     const int64_t units = head_size / kUnitRows;
-    int64_t unit = 0;
-    for (; unit + kUnits <= units; unit += kUnits) {
-      Tile<kHeads, kUnits>(blocks, unit * kUnitBytes, count, weights, out + unit * kUnitRows,
-                           out_pitch, fetch);
+    const int64_t whole = units / kUnits * kUnits;
+    Sums<kHeads> sums[kMaxHeadSize / kUnitRows];  // set by the first blocks
+    AttentionFetch<Vec> local_fetch = *fetch;     // in registers
+    for (int64_t first = 0; first < count; first += kBlocks) {
+      const int64_t some = count - first < kBlocks ? count - first : kBlocks;
+      int64_t unit = 0;
+      for (; unit < whole; unit += kUnits) {
+        Add<kHeads, kUnits>(first == 0, blocks + first, unit * kUnitBytes, some,
+                            weights + first * kBlock, sums + unit, &local_fetch);
+      }
+      for (; unit < units; ++unit) {
+        Add<kHeads, 1>(first == 0, blocks + first, unit * kUnitBytes, some,
+                       weights + first * kBlock, sums + unit, &local_fetch);
+      }
     }
-    for (; unit < units; ++unit) {
-      Tile<kHeads, 1>(blocks, unit * kUnitBytes, count, weights, out + unit * kUnitRows, out_pitch,
-                      fetch);
+    *fetch = local_fetch;
+    for (int64_t unit = 0; unit < whole; unit += kUnits) {
+      Write<kHeads, kUnits>(sums + unit, out + unit * kUnitRows, out_pitch);
+    }
+    for (int64_t unit = whole; unit < units; ++unit) {
+      Write<kHeads, 1>(sums + unit, out + unit * kUnitRows, out_pitch);
     }
   }
 
+  // Adds `count` blocks' share to the sums of kUnits units, or sets them to it.
   template <int kHeads, int kUnits>
-  static void Tile(const uint8_t* const* blocks, int64_t offset, int64_t count,
-                   const float* weights, float* out, int64_t out_pitch,
-                   AttentionFetch<Vec>* fetch) {
+  [[gnu::always_inline]] static void Add(bool set, const uint8_t* const* blocks, int64_t offset,
+                                         int64_t count, const float* weights, Sums<kHeads>* kept,
+                                         AttentionFetch<Vec>* fetch) {
     constexpr int64_t kFetched = kUnits * kUnitBytes > 64 ? kUnits * kUnitBytes : 64;
-    AttentionFetch<Vec> local_fetch = *fetch;  // in registers
-    Float sums[kUnits][kHeads];
-    Lanes::Clear(&sums);
+    Sums<kHeads> sums[kUnits];
+    if (set) {
+      Lanes::Clear(&sums);
+    } else {
+      Copy<kHeads, kUnits>(kept, sums);
+    }
     for (int64_t i = 0; i < count; ++i) {
       const uint8_t* const from = blocks[i] + offset;
-      local_fetch.template Step<kFetched>();
+      fetch->template Step<kFetched>();
 #pragma GCC unroll 8
       for (int v = 0; v < kRowVectors; ++v) {
         Float parts[kUnits][kParts];
@@ -99,8 +123,23 @@ class AttentionValues {
       }
       weights += kBlock;
     }
-    Lanes::template WriteSums<kPeriod>(sums, out, out_pitch);
-    *fetch = local_fetch;
+    Copy<kHeads, kUnits>(sums, kept);
+  }
+
+  template <int kHeads, int kUnits>
+  static void Write(const Sums<kHeads>* from, float* out, int64_t out_pitch) {
+    Sums<kHeads> sums[kUnits];
+    Copy<kHeads, kUnits>(from, sums);
+    Lanes::template WriteSums<kPeriod, kUnits>(sums, out, out_pitch, 0);
+  }
+
+  template <int kHeads, int kUnits>
+  static void Copy(const Sums<kHeads>* from, Sums<kHeads>* to) {
+#pragma GCC unroll 4
+    for (int u = 0; u < kUnits; ++u) {
+#pragma GCC unroll 8
+      for (int h = 0; h < kHeads; ++h) to[u][h] = from[u][h];
+    }
   }
 };
 
