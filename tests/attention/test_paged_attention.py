@@ -227,6 +227,30 @@ def test_logits_of_minus_infinity_have_no_weight(dtype, version, device):
     assert not out[:, 1:3].any() and out[:, 0].any()
 
 
+_INFINITY = float("inf")
+_SPECIAL = [(kind, special) for kind in ("auto", "fp8_e5m2") for special in (_INFINITY, -_INFINITY)]
+_SPECIAL += [(kind, float("nan")) for kind in ("auto", "fp8_e4m3", "fp8_e5m2")]
+
+
+@each_device
+@each_version
+@each_dtype
+@pytest.mark.parametrize("cache", ["key_cache", "value_cache"])
+@pytest.mark.parametrize(("kind", "special"), _SPECIAL)
+def test_a_number_that_is_not_finite_stays_so(kind, special, cache, dtype, version, device):
+    """One of the newest token of each sequence, in the first of two kv heads."""
+    case = AttentionCase(seq_lens=(1, 5, 600), num_heads=8, dtype=dtype, kv_cache_dtype=kind)
+    arguments = attention.arguments_of(case, device)
+    fp8 = {"fp8_e4m3": torch.float8_e4m3fn, "fp8_e5m2": torch.float8_e5m2}
+    numbers = arguments[cache].view(fp8.get(kind, dtype))
+    for length, row in zip(case.seq_lens, arguments["block_tables"].cpu(), strict=True):
+        block, token = int(row[(length - 1) // 16]), (length - 1) % 16
+        place = (block, 0, 0, token, 3) if cache == "key_cache" else (block, 0, 7, token)
+        numbers[place] = special
+    out = attention.check(version, arguments)
+    assert not out[:, :4].isfinite().all() and out[:, 4:].isfinite().all()
+
+
 @each_device
 def test_a_table_of_more_tokens_than_a_length_can_say(device):
     """max_seq_len is read from its width, and is an int32 to the operators."""

@@ -55,7 +55,7 @@ class AttentionKeys {
     constexpr int kRows = kMost >= kAll ? kAll : kMost >= 4 ? 4 : kMost >= 2 ? 2 : 1;
     constexpr int kRowRegisters = kRows * (kHeads > kParts ? kHeads : kParts);
     constexpr int kFitting = Vec::kTileSums / kRowRegisters;
-    constexpr int kBlocks = kFitting >= 4 ? 4 : kFitting >= 2 ? 2 : 1;
+    constexpr int kBlocks = kFitting >= 4 ? 4 : 1;
     int64_t i = 0;
     for (; i + kBlocks <= count; i += kBlocks) {
       RunBlocks<kHeads, kBlocks, kRows>(blocks + i, block_size, chunks, queries,

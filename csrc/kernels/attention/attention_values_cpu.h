@@ -61,18 +61,19 @@ class AttentionValues {
     // Blocks that are read in turn. More of them are more streams than a core follows well, and
     // fewer are more sums to load and store.
     constexpr int64_t kBlocks = kHeads <= 2 ? 4 : 8;
+    static_assert(kUnitRows <= 8, "head sizes are multiples of 8, so that most have no rest");
+    constexpr bool kRest = 8 / kUnitRows % kUnits != 0;
     const int64_t units = head_size / kUnitRows;
     const int64_t whole = units / kUnits * kUnits;
     Sums<kHeads> sums[kMaxHeadSize / kUnitRows];  // set by the first blocks
     AttentionFetch<Vec> local_fetch = *fetch;     // in registers
     for (int64_t first = 0; first < count; first += kBlocks) {
       const int64_t some = count - first < kBlocks ? count - first : kBlocks;
-      int64_t unit = 0;
-      for (; unit < whole; unit += kUnits) {
+      for (int64_t unit = 0; unit < whole; unit += kUnits) {
         Add<kHeads, kUnits>(first == 0, blocks + first, unit * kUnitBytes, some,
                             weights + first * kBlock, sums + unit, &local_fetch);
       }
-      for (; unit < units; ++unit) {
+      for (int64_t unit = whole; kRest && unit < units; ++unit) {
         Add<kHeads, 1>(first == 0, blocks + first, unit * kUnitBytes, some,
                        weights + first * kBlock, sums + unit, &local_fetch);
       }
@@ -81,7 +82,7 @@ class AttentionValues {
     for (int64_t unit = 0; unit < whole; unit += kUnits) {
       Write<kHeads, kUnits>(sums + unit, out + unit * kUnitRows, out_pitch);
     }
-    for (int64_t unit = whole; unit < units; ++unit) {
+    for (int64_t unit = whole; kRest && unit < units; ++unit) {
       Write<kHeads, 1>(sums + unit, out + unit * kUnitRows, out_pitch);
     }
   }

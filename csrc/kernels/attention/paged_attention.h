@@ -36,7 +36,8 @@ struct BlockSparseParams {
 //                                            l[t] is -Inf
 // k[t] and v[t] are read at block block_tables[s, t / block_size], offset t % block_size, and are
 // multiplied by their scale when the cache is fp8. Arithmetic is float32. Cache elements past L and
-// table entries past the last block never influence the result and may hold anything.
+// table entries past the last block never influence the result and may hold anything. A NaN or Inf
+// in v[t] where l[t] is -Inf makes NaN or counts as 0, as the sequence is cut.
 // Strides are in elements of the tensor they belong to; dimensions without a stride are contiguous.
 struct PagedAttentionParams {
   void* out;                    // [num_seqs, num_heads, head_size], `element`

@@ -30,12 +30,14 @@ __device__ __forceinline__ uint32_t Transpose(uint32_t word) {
 //   a:    row g, k 2t and the next; row g + 8, the same; row g, k 2t + 8; row g + 8, k 2t + 8
 //   b:    column g, k 2t and the next; k 2t + 8 and the next
 // Mma<Operand>: Add is that product. Pack rounds two floats to nearest and puts them into a word,
-// `low` into the lower half; Unpack takes them out.
+// `low` into the lower half; Cut rounds them towards 0; Unpack takes them out. kLeast is a number
+// close to the smallest.
 template <typename Operand>
 struct Mma;
 
 template <>
 struct Mma<__half> {
+  static constexpr float kLeast = 0x1p-24f;
   static __device__ __forceinline__ void Add(float (&sums)[4], uint32_t a0, uint32_t a1,
                                              uint32_t a2, uint32_t a3, const uint32_t (&b)[2]) {
     asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
@@ -47,6 +49,11 @@ struct Mma<__half> {
     const __half2 pair = __floats2half2_rn(low, high);
     return *reinterpret_cast<const uint32_t*>(&pair);
   }
+  static __device__ __forceinline__ uint32_t Cut(float low, float high) {
+    uint32_t word;
+    asm("cvt.rz.f16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
+    return word;
+  }
   static __device__ __forceinline__ float2 Unpack(uint32_t word) {
     return __half22float2(*reinterpret_cast<const __half2*>(&word));
   }
@@ -54,6 +61,7 @@ struct Mma<__half> {
 
 template <>
 struct Mma<__nv_bfloat16> {
+  static constexpr float kLeast = 0x1p-126f;
   static __device__ __forceinline__ void Add(float (&sums)[4], uint32_t a0, uint32_t a1,
                                              uint32_t a2, uint32_t a3, const uint32_t (&b)[2]) {
     asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
@@ -64,6 +72,9 @@ struct Mma<__nv_bfloat16> {
   static __device__ __forceinline__ uint32_t Pack(float low, float high) {
     const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
     return *reinterpret_cast<const uint32_t*>(&pair);
+  }
+  static __device__ __forceinline__ uint32_t Cut(float low, float high) {
+    return __byte_perm(__float_as_uint(low), __float_as_uint(high), 0x7632);
   }
   static __device__ __forceinline__ float2 Unpack(uint32_t word) {
     return {__uint_as_float(word << 16), __uint_as_float(word & 0xffff0000u)};

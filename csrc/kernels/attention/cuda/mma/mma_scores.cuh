@@ -111,8 +111,9 @@ struct LogitScale {
   }
 };
 
-// The weights of a step as the operand that multiplies the values: their nearest Operand and the
-// nearest to what that leaves.
+// The weights of a step as the operand that multiplies the values: as much of them as an Operand
+// holds, cut off, and the nearest to what that leaves, but no less than the least number. So an Inf
+// that they multiply stays Inf: it meets no second 0 and no second sign.
 template <typename Shape>
 struct WeightTiles {
   uint32_t high[Shape::kProducts][Shape::kRowTiles][2];
@@ -211,9 +212,10 @@ struct MmaSoftmax {
           weight[head] = Exp2(logits[tile][2 * half + head] - base[head]);
           sum[p][head] += weight[head];
         }
-        const uint32_t high = Product::Pack(weight[0], weight[1]);
-        const float2 rounded = Product::Unpack(high);
-        const uint32_t low = Product::Pack(weight[0] - rounded.x, weight[1] - rounded.y);
+        const uint32_t high = Product::Cut(weight[0], weight[1]);
+        const float2 cut = Product::Unpack(high);
+        const uint32_t low = Product::Pack(fmaxf(weight[0] - cut.x, Product::kLeast),
+                                           fmaxf(weight[1] - cut.y, Product::kLeast));
         weights.high[p][tile][half] = Transpose(high);
         weights.low[p][tile][half] = Transpose(low);
       }
