@@ -7,12 +7,15 @@
 
 #include "csrc/kernels/common/mapped_memory.h"
 #include "csrc/libtorch_unstable/tensor_at.h"
+#include "csrc/libtorch_unstable/values_in_memory.h"
 
 namespace stablekv {
 namespace {
 
+constexpr const char* kOp = "get_cuda_view_from_cpu_tensor";
+
 [[noreturn]] void Fail(const std::string& message) {
-  throw std::runtime_error("get_cuda_view_from_cpu_tensor: " + message);
+  throw std::runtime_error(std::string(kOp) + ": " + message);
 }
 
 c10::Device CurrentCudaDevice() {
@@ -30,6 +33,7 @@ at::Tensor CudaViewFromCpuTensor(const at::Tensor& cpu_tensor) {
   if (!cpu_tensor.is_cpu()) {
     Fail("cpu_tensor must be on cpu, got " + cpu_tensor.device().str());
   }
+  CheckValuesInMemory(kOp, "cpu_tensor", cpu_tensor);
   const c10::Device device = CurrentCudaDevice();
   if (cpu_tensor.numel() == 0) return TensorAt(nullptr, device, cpu_tensor).make_tensor();
   void* address = nullptr;

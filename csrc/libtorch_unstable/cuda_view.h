@@ -10,8 +10,8 @@ namespace stablekv {
 // writes the other reads, without a copy. Same sizes, strides and dtype. The result keeps the
 // memory alive; what a stream still does with it then is the caller's to wait for.
 //
-// Throws std::runtime_error where there is no CUDA, and for a tensor that is on another device or
-// not pinned.
+// Throws std::runtime_error where there is no CUDA, and for a tensor that is on another device, not
+// pinned, or whose values are not in its memory.
 at::Tensor CudaViewFromCpuTensor(const at::Tensor& cpu_tensor);
 
 }  // namespace stablekv

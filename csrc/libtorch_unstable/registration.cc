@@ -19,13 +19,21 @@ void Implement(torch::Library& library) {
   library.impl("get_cuda_view_from_cpu_tensor", &stablekv::CudaViewFromCpuTensor);
 }
 
+void FallThrough(torch::Library& library) {
+  library.impl("weak_ref_tensor", torch::CppFunction::makeFallthrough());
+  library.impl("get_cuda_view_from_cpu_tensor", torch::CppFunction::makeFallthrough());
+}
+
 }  // namespace
 
 TORCH_LIBRARY_IMPL(STABLEKV_NAMESPACE, CPU, library) { Implement(library); }
 TORCH_LIBRARY_IMPL(STABLEKV_NAMESPACE, CUDA, library) { Implement(library); }
 
 // A gradient through memory that somebody else owns cannot be recorded: the results are leaves.
-TORCH_LIBRARY_IMPL(STABLEKV_NAMESPACE, Autograd, library) {
-  library.impl("weak_ref_tensor", torch::CppFunction::makeFallthrough());
-  library.impl("get_cuda_view_from_cpu_tensor", torch::CppFunction::makeFallthrough());
-}
+TORCH_LIBRARY_IMPL(STABLEKV_NAMESPACE, Autograd, library) { FallThrough(library); }
+
+// With torch's fallbacks the result would be on the memory of a copy with the values, which is gone
+// when the call returns. The functions refuse such tensors.
+TORCH_LIBRARY_IMPL(STABLEKV_NAMESPACE, Conjugate, library) { FallThrough(library); }
+TORCH_LIBRARY_IMPL(STABLEKV_NAMESPACE, Negative, library) { FallThrough(library); }
+TORCH_LIBRARY_IMPL(STABLEKV_NAMESPACE, ZeroTensor, library) { FallThrough(library); }

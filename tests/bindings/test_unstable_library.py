@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 import stablekv  # noqa: F401  (both libraries live in one process)
@@ -17,6 +18,17 @@ pytestmark = pytest.mark.skipif(
 )
 
 CUDA = pytest.param("cuda", marks=on_cuda)
+
+# Tensors of four values that are not in their memory, and what they are called.
+NOT_IN_MEMORY = {
+    "a conjugate view (see torch.resolve_conj)": lambda: torch.ones(
+        4, dtype=torch.complex64
+    ).conj(),
+    "a negative view (see torch.resolve_neg)": lambda: (
+        torch.ones(4, dtype=torch.complex64).conj().imag
+    ),
+    "a zero tensor without memory (see torch.clone)": lambda: torch._efficientzerotensor(4),
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -74,6 +86,17 @@ def test_is_a_leaf(weak_ref_tensor):
     assert weak.grad_fn is None
 
 
+@pytest.mark.parametrize("device", ["cpu", CUDA])
+@pytest.mark.parametrize("got", NOT_IN_MEMORY)
+def test_values_that_are_not_in_memory_are_refused(weak_ref_tensor, got, device):
+    # torch would hand in a copy with the values, which is gone when the call returns.
+    with torch.device(device):
+        tensor = NOT_IN_MEMORY[got]()
+    message = f"weak_ref_tensor: input must have its values in memory, got {got}"
+    with pytest.raises(RuntimeError, match=f"^{re.escape(message)}$"):
+        weak_ref_tensor(tensor)
+
+
 def test_other_devices_are_refused(weak_ref_tensor):
     with pytest.raises(NotImplementedError, match="weak_ref_tensor"):
         weak_ref_tensor(torch.empty(3, device="meta"))
@@ -94,6 +117,13 @@ def test_no_view_without_cuda(cuda_view, shape):
         why = "there is no CUDA device"
     with pytest.raises(RuntimeError, match=f"^get_cuda_view_from_cpu_tensor: {why}"):
         cuda_view(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("got", NOT_IN_MEMORY)
+def test_no_view_of_values_that_are_not_in_memory(cuda_view, got):
+    message = f"get_cuda_view_from_cpu_tensor: cpu_tensor must have its values in memory, got {got}"
+    with pytest.raises(RuntimeError, match=f"^{re.escape(message)}$"):
+        cuda_view(NOT_IN_MEMORY[got]())
 
 
 def test_no_view_of_a_tensor_without_memory(cuda_view):
