@@ -27,6 +27,16 @@ c10::Device CurrentCudaDevice() {
   return cuda->getDevice();
 }
 
+// Bytes from the first element to the end of the last one.
+int64_t ExtentOf(const at::Tensor& tensor) {
+  // As a whole: size(i) and stride(i) need one more function of torch.
+  const at::IntArrayRef sizes = tensor.sizes();
+  const at::IntArrayRef strides = tensor.strides();
+  int64_t last = 0;
+  for (size_t i = 0; i < sizes.size(); ++i) last += (sizes[i] - 1) * strides[i];
+  return (last + 1) * static_cast<int64_t>(tensor.itemsize());
+}
+
 }  // namespace
 
 at::Tensor CudaViewFromCpuTensor(const at::Tensor& cpu_tensor) {
@@ -37,9 +47,15 @@ at::Tensor CudaViewFromCpuTensor(const at::Tensor& cpu_tensor) {
   const c10::Device device = CurrentCudaDevice();
   if (cpu_tensor.numel() == 0) return TensorAt(nullptr, device, cpu_tensor).make_tensor();
   void* address = nullptr;
-  const Status status = DeviceAddressOf(cpu_tensor.const_data_ptr(), &address);
+  // The view may be written: memory that is shared copy-on-write is first made its own.
+  const Status status =
+      DeviceAddressOfRange(cpu_tensor.mutable_data_ptr(), ExtentOf(cpu_tensor), &address);
   if (!status.ok()) Fail(status.message());
-  if (address == nullptr) Fail("cpu_tensor must be in pinned memory, got pageable memory");
+  if (address == nullptr) {
+    Fail(
+        "cpu_tensor must be in pinned memory, all of it in one allocation, got memory that is "
+        "pageable, or not pinned as one to its last byte");
+  }
   return TensorAt(address, device, cpu_tensor)
       .context(new at::Tensor(cpu_tensor),
                [](void* owner) { delete static_cast<at::Tensor*>(owner); })

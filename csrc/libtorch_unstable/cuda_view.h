@@ -11,7 +11,7 @@ namespace stablekv {
 // memory alive; what a stream still does with it then is the caller's to wait for.
 //
 // Throws std::runtime_error where there is no CUDA, and for a tensor that is on another device, not
-// pinned, or whose values are not in its memory.
+// pinned as one from its first byte to its last, or whose values are not in its memory.
 at::Tensor CudaViewFromCpuTensor(const at::Tensor& cpu_tensor);
 
 }  // namespace stablekv

@@ -4,7 +4,7 @@
 
 namespace stablekv {
 
-Status DeviceAddressOf(const void* /*host*/, void** /*address*/) {
+Status DeviceAddressOfRange(const void* /*host*/, int64_t /*bytes*/, void** /*address*/) {
   return Status::Error("this build of stablekv is without CUDA");
 }
 

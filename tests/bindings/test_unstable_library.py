@@ -19,6 +19,11 @@ pytestmark = pytest.mark.skipif(
 
 CUDA = pytest.param("cuda", marks=on_cuda)
 
+NOT_PINNED = (
+    "cpu_tensor must be in pinned memory, all of it in one allocation, "
+    "got memory that is pageable, or not pinned as one to its last byte"
+)
+
 # Tensors of four values that are not in their memory, and what they are called.
 NOT_IN_MEMORY = {
     "a conjugate view (see torch.resolve_conj)": lambda: torch.ones(
@@ -161,6 +166,39 @@ def test_a_view_of_pages_that_were_pinned_later(cuda_view):
 
 
 @on_cuda
+def test_memory_of_which_only_the_first_page_is_pinned(cuda_view):
+    page = 4096
+    memory = torch.zeros(16 * page, dtype=torch.uint8)
+    tensor = memory[-memory.data_ptr() % page :][: 8 * page]
+    runtime = torch.cuda.cudart()
+    assert int(runtime.cudaHostRegister(tensor.data_ptr(), page, 0)) == 0
+    try:
+        assert cuda_view(tensor[:page]).shape == (page,)
+        for part in (tensor, tensor[: page + 1], tensor[::page]):
+            with pytest.raises(RuntimeError, match=f"^get_cuda_view_from_cpu_tensor: {NOT_PINNED}"):
+                cuda_view(part)
+    finally:
+        assert int(runtime.cudaHostUnregister(tensor.data_ptr())) == 0
+
+
+@on_cuda
+def test_a_lazy_clone_is_not_viewed_in_the_memory_of_the_original(cuda_view):
+    tensor = torch.arange(5000)
+    runtime = torch.cuda.cudart()
+    assert int(runtime.cudaHostRegister(tensor.data_ptr(), tensor.nbytes, 0)) == 0
+    try:
+        clone = torch._lazy_clone(tensor)
+        with pytest.raises(RuntimeError, match=NOT_PINNED):  # that of its own is not
+            cuda_view(clone)
+        cuda_view(tensor).zero_()
+        torch.cuda.synchronize()
+        assert not tensor.any()
+        assert torch.equal(clone, torch.arange(5000))
+    finally:
+        assert int(runtime.cudaHostUnregister(tensor.data_ptr())) == 0
+
+
+@on_cuda
 def test_a_view_keeps_the_memory(cuda_view):
     tensor = torch.zeros(1000, pin_memory=True)
     memory = StorageWeakRef(tensor.untyped_storage())
@@ -188,7 +226,7 @@ def test_a_view_is_a_leaf(cuda_view):
 @pytest.mark.parametrize(
     ("device", "message"),
     [
-        ("cpu", "cpu_tensor must be in pinned memory, got pageable memory"),
+        ("cpu", NOT_PINNED),
         ("cuda:0", "cpu_tensor must be on cpu, got cuda:0"),
     ],
 )
