@@ -82,9 +82,9 @@ void TestAccepted() {
   Accepted([](Call& c) { c.src.device = c.dst.device = {DeviceType::kCuda, 1}; });
   Accepted([](Call& c) { c.src.device = {DeviceType::kCuda, 0}; });
   Accepted([](Call& c) { c.dst.address = c.src.address; });
-  Accepted([](Call& c) {  // addresses of two devices say nothing of each other
+  Accepted([](Call& c) {  // pinned memory and its view
     c.src.device = {DeviceType::kCuda, 0};
-    c.dst.address = c.src.address + 63;
+    c.dst.address = c.src.address;
   });
   Accepted([](Call& c) { c.block_mapping.Reshape({0, 2}); });
   Accepted([](Call& c) { c.block_size_in_bytes = 1; });
@@ -171,6 +171,15 @@ void TestRefusedValues() {
       "block_mapping must have pairs of blocks that do not overlap, got source 1 and destination "
       "1, which share memory, at [2]",
       [](Call& c) { c.src.address = c.dst.address + 2; });
+  for (const bool to_cuda : {false, true}) {
+    Refused(  // pinned memory and its view
+        "block_mapping must have pairs of blocks that do not overlap, got source 1 and destination "
+        "1, which share memory, at [2]",
+        [&](Call& c) {
+          (to_cuda ? c.dst : c.src).device = {DeviceType::kCuda, 0};
+          c.dst.address = c.src.address + 63;
+        });
+  }
 }
 
 void TestMappingInDst() {
