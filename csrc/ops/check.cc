@@ -125,6 +125,7 @@ Status CheckSizeAtLeast(const char* op, const TensorArg& tensor, int64_t dim, in
 }
 
 Status CheckContiguousFrom(const char* op, const TensorArg& tensor, int64_t first) {
+  if (NumElements(tensor) == 0) return Status();
   bool contiguous = true;
   int64_t stride = 1;
   for (int64_t i = tensor.dim - 1; i >= first; --i) {
@@ -132,7 +133,7 @@ Status CheckContiguousFrom(const char* op, const TensorArg& tensor, int64_t firs
     contiguous &= tensor.stride(i) == stride;
     stride *= tensor.size(i);
   }
-  if (contiguous || NumElements(tensor) == 0) return Status();
+  if (contiguous) return Status();
   const std::string where = first == 0 ? "" : " from dimension " + std::to_string(first) + " on";
   return ArgumentError(op, tensor.name, "be contiguous" + where,
                        "strides " + StridesOf(tensor) + " for shape " + SizesOf(tensor));

@@ -6,6 +6,7 @@
 #include "csrc/ops/check.h"
 #include "csrc/ops/describe.h"
 #include "csrc/ops/kv_cache_dtype.h"
+#include "csrc/ops/memory.h"
 #include "csrc/ops/mla_rows.h"
 #include "csrc/ops/slot_mapping.h"
 
@@ -64,7 +65,8 @@ Status CheckCache(const ConcatAndCacheMlaArgs& args, ConcatAndCacheMlaParams* pa
     STABLEKV_RETURN_IF_ERROR(
         CheckCacheDType(kOp, kv_cache, args.kv_cache_dtype, params->cache, args.kv_c));
     STABLEKV_RETURN_IF_ERROR(CheckWrittenEntries(
-        kOp, kv_cache, {"kv_c.size(1) + k_pe.size(1)", args.kv_c.size(1) + args.k_pe.size(1)},
+        kOp, kv_cache,
+        {"kv_c.size(1) + k_pe.size(1)", SaturatingAdd(args.kv_c.size(1), args.k_pe.size(1))},
         args.kv_c));
   }
   return Status();

@@ -5,6 +5,7 @@
 #include "csrc/ops/check.h"
 #include "csrc/ops/describe.h"
 #include "csrc/ops/kv_cache_dtype.h"
+#include "csrc/ops/memory.h"
 #include "csrc/ops/mla_rows.h"
 #include "csrc/ops/slot_mapping.h"
 
@@ -73,7 +74,8 @@ Status Check(const Args& args, ConcatAndCacheMlaRopeFusedParams* params) {
   STABLEKV_RETURN_IF_ERROR(
       CheckCacheDType(kOp, args.kv_cache, args.kv_cache_dtype, params->cache, q_pe));
   STABLEKV_RETURN_IF_ERROR(CheckWrittenEntries(
-      kOp, args.kv_cache, {"kv_c.size(1) + q_pe.size(2)", args.kv_c.size(1) + q_pe.size(2)}, q_pe));
+      kOp, args.kv_cache,
+      {"kv_c.size(1) + q_pe.size(2)", SaturatingAdd(args.kv_c.size(1), q_pe.size(2))}, q_pe));
   STABLEKV_RETURN_IF_ERROR(CheckScale(kOp, args.kv_cache_scale, q_pe));
   STABLEKV_RETURN_IF_ERROR(CheckSlotMapping(kOp, args.slot_mapping, q_pe));
   for (const TensorArg* tensor : {&args.positions, &args.q_pe, &args.k_pe, &args.kv_c}) {

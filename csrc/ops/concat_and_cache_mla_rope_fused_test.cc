@@ -1,5 +1,6 @@
 #include "csrc/ops/concat_and_cache_mla_rope_fused.h"
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -169,6 +170,15 @@ void TestCache() {
       "576], "
       "got [7, 16, 512]",
       [](Call& c) { c.kv_cache.Reshape({7, 16, 512}); });
+  Refused(
+      "kv_cache must have shape [num_blocks, block_size, kv_c.size(1) + q_pe.size(2)] = [any, any, "
+      "9223372036854775807], got [7, 16, 576]",
+      [](Call& c) {
+        constexpr int64_t kMany = int64_t{1} << 62;
+        c.q_pe.Reshape({0, 3, kMany});
+        c.cos_sin_cache.Reshape({0, kMany});
+        for (FakeTensor* rows : {&c.k_pe, &c.kv_c}) rows->Reshape({0, kMany});
+      });
   Refused("kv_cache must be bfloat16 (the dtype of q_pe) for kv_cache_dtype \"auto\", got uint8",
           [](Call& c) { c.kv_cache.dtype = DType::kUInt8; });
   Refused("kv_cache_scale must be float32, got float16",

@@ -1,5 +1,6 @@
 #include "csrc/ops/concat_and_cache_mla.h"
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -127,6 +128,13 @@ void TestRefused() {
       "576], "
       "got [7, 16, 575]",
       [](Call& c) { c.kv_cache.Reshape({7, 16, 575}); });
+  Refused(
+      "kv_cache must have shape [num_blocks, block_size, kv_c.size(1) + k_pe.size(1)] = [any, any, "
+      "9223372036854775807], got [7, 16, 576]",
+      [](Call& c) {
+        c.kv_c.Reshape({0, int64_t{1} << 62});
+        c.k_pe.Reshape({0, int64_t{1} << 62});
+      });
   Refused("kv_cache must have a block size of at least 1, got 0",
           [](Call& c) { c.kv_cache.Reshape({7, 0, 576}); });
   Refused(

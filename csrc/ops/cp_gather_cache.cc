@@ -12,10 +12,11 @@ namespace {
 
 constexpr const char* kOp = "cp_gather_cache";
 
-// Elements of a token: the product of the sizes of dimensions [first, dim).
+// Elements of a token: the product of the sizes of dimensions [first, dim), which a tensor without
+// elements may have of any size.
 int64_t EntrySize(const TensorArg& tensor, int64_t first) {
   int64_t size = 1;
-  for (int64_t i = first; i < tensor.dim; ++i) size *= tensor.size(i);
+  for (int64_t i = first; i < tensor.dim; ++i) size = SaturatingMultiply(size, tensor.size(i));
   return size;
 }
 
@@ -66,14 +67,14 @@ Status PrepareCpGatherCache(const CpGatherCacheArgs& args, GatherRowsParams* par
       kOp, {src, args.block_table, args.cu_seq_lens, seq_starts, dst.size(0)}, &params->rows));
   STABLEKV_RETURN_IF_ERROR(
       CheckDisjoint(kOp, dst, {&args.block_table, &args.cu_seq_lens, seq_starts}));
-  const int64_t width = SizeOf(src);
+  const auto bytes = [&](int64_t elements) { return SaturatingMultiply(elements, SizeOf(src)); };
   params->num_pieces = 1;
   params->pieces[0] = {src.data,
                        dst.data,
-                       src.stride(0) * width,
-                       src.stride(1) * width,
-                       dst.stride(0) * width,
-                       EntrySize(src, 2) * width};
+                       bytes(src.stride(0)),
+                       bytes(src.stride(1)),
+                       bytes(dst.stride(0)),
+                       bytes(EntrySize(src, 2))};
   return Status();
 }
 

@@ -1,6 +1,8 @@
 // The checks of cp_gather_cache, and those that all gathers share.
 #include "csrc/ops/cp_gather_cache.h"
 
+#include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -94,6 +96,11 @@ void TestAccepted() {
     c.batch_size = 0;
     c.dst.address = c.block_table.address = c.seq_starts.address = 0;
   });
+  accepted([](Call& c) {  // no elements, of sizes whose product no 64 bits hold
+    c.src_cache.Reshape({0, 16, int64_t{1} << 62, 4});
+    c.dst.Reshape({0, 4, int64_t{1} << 62});
+  });
+  CHECK_EQUAL(params.pieces[0].bytes, std::numeric_limits<int64_t>::max(), "");
   accepted([](Call& c) {
     for (FakeTensor* tensor :
          {&c.src_cache, &c.dst, &c.block_table, &c.cu_seq_lens, &c.seq_starts}) {
@@ -162,6 +169,10 @@ void TestTokens() {
       "token of src_cache), got ";
   Refused(rows + "[40, 23]", [](Call& c) { c.dst.Reshape({40, 23}); });
   Refused(rows + "[24]", [](Call& c) { c.dst.Reshape({24}); });
+  Refused(  // 24 modulo 2^64
+      "dst must have shape [num_rows, ..] with 24 elements a row (those of a token of src_cache), "
+      "got [0, 4611686018427387910, 4]",
+      [](Call& c) { c.dst.Reshape({0, (int64_t{1} << 62) + 6, 4}); });
   for (const std::vector<int64_t>& sizes : {std::vector<int64_t>{40}, {}}) {
     Call call;  // as many elements a row as a token has: one
     call.src_cache.Reshape({7, 16, 1});

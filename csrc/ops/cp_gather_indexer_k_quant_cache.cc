@@ -4,6 +4,7 @@
 
 #include "csrc/ops/check.h"
 #include "csrc/ops/describe.h"
+#include "csrc/ops/memory.h"
 #include "csrc/ops/paged_rows.h"
 
 namespace stablekv {
@@ -44,7 +45,7 @@ Status CheckTokens(const CpGatherIndexerKQuantCacheArgs& args) {
       CheckShape(kOp, cache,
                  {{"num_blocks", kAnySize},
                   {"block_size", kAnySize},
-                  {"head_dim + 4 * num_scales", dst_k.size(1) + dst_scale.size(1)}}));
+                  {"head_dim + 4 * num_scales", SaturatingAdd(dst_k.size(1), dst_scale.size(1))}}));
   STABLEKV_RETURN_IF_ERROR(CheckContiguousFrom(kOp, cache, 1));
   STABLEKV_RETURN_IF_ERROR(CheckGatheredRows(kOp, dst_k, cache));
   STABLEKV_RETURN_IF_ERROR(CheckGatheredRows(kOp, dst_scale, cache));
@@ -69,7 +70,7 @@ Status PrepareCpGatherIndexerKQuantCache(const CpGatherIndexerKQuantCacheArgs& a
   const int64_t scale_bytes = dst_scale.size(1);
   const auto* const keys = static_cast<const uint8_t*>(cache.data);
   // No address is made from memory that is not there.
-  const uint8_t* const scales = keys == nullptr ? nullptr : keys + cache.size(1) * head_dim;
+  const uint8_t* const scales = NumElements(cache) == 0 ? nullptr : keys + cache.size(1) * head_dim;
   params->num_pieces = 2;
   params->pieces[0] = {keys, dst_k.data, cache.stride(0), head_dim, dst_k.stride(0), head_dim};
   params->pieces[1] = {scales,      dst_scale.data,      cache.stride(0),

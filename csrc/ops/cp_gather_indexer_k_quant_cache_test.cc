@@ -2,6 +2,7 @@
 // cp_gather_cache.
 #include "csrc/ops/cp_gather_indexer_k_quant_cache.h"
 
+#include <cstdint>
 #include <string>
 
 #include "csrc/ops/testing.h"
@@ -61,6 +62,14 @@ void TestParams() {
   CHECK_EQUAL(params.pieces[1].bytes, 8, "");
 }
 
+void TestNoBlocks() {
+  Call call;
+  call.kv_cache.Reshape({0, 64, 264});
+  GatherRowsParams params;
+  CHECK_MESSAGE(call.Prepare(&params), "");
+  CHECK_THAT(params.pieces[1].from == nullptr, "scales, where there is no memory");
+}
+
 void TestRefused() {
   Refused("kv_cache must be uint8 or float8_e4m3fn, got float8_e5m2",
           [](Call& c) { c.kv_cache.dtype = DType::kFloat8E5M2; });
@@ -82,6 +91,13 @@ void TestRefused() {
       "kv_cache must have shape [num_blocks, block_size, head_dim + 4 * num_scales] = "
       "[any, any, 264], got [7, 64, 260]",
       [](Call& c) { c.kv_cache.Reshape({7, 64, 260}); });
+  Refused(
+      "kv_cache must have shape [num_blocks, block_size, head_dim + 4 * num_scales] = "
+      "[any, any, 9223372036854775807], got [7, 64, 264]",
+      [](Call& c) {
+        c.dst_k.Reshape({0, int64_t{1} << 62});
+        c.dst_scale.Reshape({0, int64_t{1} << 62});
+      });
   Refused(
       "kv_cache must be contiguous from dimension 1 on, got strides [17920, 280, 1] for shape "
       "[7, 64, 264]",
@@ -113,6 +129,7 @@ void TestRefused() {
 
 int main() {
   stablekv::TestParams();
+  stablekv::TestNoBlocks();
   stablekv::TestRefused();
   return stablekv::testing::Finish();
 }

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "csrc/ops/check.h"
+#include "csrc/ops/memory.h"
 #include "csrc/ops/mla_rows.h"
 #include "csrc/ops/slot_mapping.h"
 
@@ -34,10 +35,11 @@ Status PrepareIndexerKQuantAndCache(const IndexerKQuantAndCacheArgs& args,
   STABLEKV_RETURN_IF_ERROR(CheckGroups(args));
   STABLEKV_RETURN_IF_ERROR(CheckDTypeIn(kOp, kv_cache, {DType::kUInt8, DType::kFloat8E4M3}));
   const int64_t head_dim = k.size(1);
+  const int64_t groups = head_dim / args.quant_block_size;
   STABLEKV_RETURN_IF_ERROR(
       CheckWrittenEntries(kOp, kv_cache,
                           {"head_dim + 4 * head_dim / quant_block_size",
-                           head_dim + kScaleBytes * (head_dim / args.quant_block_size)},
+                           SaturatingAdd(head_dim, SaturatingMultiply(kScaleBytes, groups))},
                           k));
   STABLEKV_RETURN_IF_ERROR(CheckContiguousFrom(kOp, kv_cache, 1));
   STABLEKV_RETURN_IF_ERROR(CheckSlotMapping(kOp, args.slot_mapping, k));

@@ -1,5 +1,6 @@
 #include "csrc/ops/indexer_k_quant_and_cache.h"
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -105,6 +106,14 @@ void TestRefused() {
       "kv_cache must have shape [num_blocks, block_size, head_dim + 4 * head_dim / "
       "quant_block_size] = [any, any, 264], got [7, 16, 260]",
       [](Call& c) { c.kv_cache.Reshape({7, 16, 260}); });
+  Refused(  // what no 64 bits hold, and once was -1, which is any size
+      "kv_cache must have shape [num_blocks, block_size, head_dim + 4 * head_dim / "
+      "quant_block_size] = [any, any, 9223372036854775807], got [7, 16, 264]",
+      [](Call& c) {
+        c.k.Reshape({0, 0x3333333333333333});
+        c.slot_mapping.Reshape({0});
+        c.quant_block_size = 1;
+      });
   Refused("kv_cache must have a block size of at least 1, got 0",
           [](Call& c) { c.kv_cache.Reshape({7, 0, 264}); });
   Refused(

@@ -103,7 +103,8 @@ bool FitsInto(const TensorArg& tensor, int64_t offset, int64_t bytes) {
 
 int64_t NumElements(const TensorArg& tensor) {
   int64_t count = 1;
-  for (int64_t i = 0; i < tensor.dim; ++i) count *= tensor.size(i);
+  // Sizes before a 0 may be of any product.
+  for (int64_t i = 0; i < tensor.dim; ++i) count = SaturatingMultiply(count, tensor.size(i));
   return count;
 }
 
@@ -111,6 +112,12 @@ int64_t SaturatingMultiply(int64_t a, int64_t b) {
   int64_t product;
   if (__builtin_mul_overflow(a, b, &product)) return std::numeric_limits<int64_t>::max();
   return product;
+}
+
+int64_t SaturatingAdd(int64_t a, int64_t b) {
+  int64_t sum;
+  if (__builtin_add_overflow(a, b, &sum)) return std::numeric_limits<int64_t>::max();
+  return sum;
 }
 
 bool HasDistinctElements(const TensorArg& tensor) {

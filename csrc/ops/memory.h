@@ -15,11 +15,14 @@ int64_t SizeOf(const TensorArg& tensor);
 // Whether a storage of `bytes` has all elements of a tensor that begins `offset` elements in it.
 bool FitsInto(const TensorArg& tensor, int64_t offset, int64_t bytes);
 
-// Elements, the product of the sizes.
+// Elements, the product of the sizes, or INT64_MAX when it does not fit.
 int64_t NumElements(const TensorArg& tensor);
 
 // The product, or INT64_MAX when it does not fit. Both factors are >= 0.
 int64_t SaturatingMultiply(int64_t a, int64_t b);
+
+// The sum, or INT64_MAX when it does not fit. Both are >= 0.
+int64_t SaturatingAdd(int64_t a, int64_t b);
 
 // True when every element has memory of its own, whatever the order of the dimensions. False for
 // expanded tensors, and for exotic interleavings that would take more than a sort to prove.

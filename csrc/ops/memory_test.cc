@@ -197,10 +197,16 @@ void TestSmallThings() {
   CHECK_EQUAL(NumElements(FakeTensor("t", DType::kInt32, {3, 0, 2}).arg()), 0, "empty");
   CHECK_EQUAL(NumElements(FakeTensor("t", DType::kInt32, {3, 5, 2}).arg()), 30, "");
   constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
+  constexpr int64_t kTwoTo32 = int64_t{1} << 32;
+  CHECK_EQUAL(NumElements(FakeTensor("t", DType::kInt32, {kTwoTo32, kTwoTo32}).arg()), kMax, "");
+  CHECK_EQUAL(NumElements(FakeTensor("t", DType::kInt32, {kTwoTo32, kTwoTo32, 0}).arg()), 0, "");
   CHECK_EQUAL(SaturatingMultiply(6, 7), 42, "");
   CHECK_EQUAL(SaturatingMultiply(kMax, 0), 0, "");
   CHECK_EQUAL(SaturatingMultiply(kMax, 1), kMax, "");
-  CHECK_EQUAL(SaturatingMultiply(int64_t{1} << 32, int64_t{1} << 31), kMax, "");
+  CHECK_EQUAL(SaturatingMultiply(kTwoTo32, kTwoTo32), kMax, "");
+  CHECK_EQUAL(SaturatingAdd(6, 7), 13, "");
+  CHECK_EQUAL(SaturatingAdd(kMax - 1, 1), kMax, "");
+  CHECK_EQUAL(SaturatingAdd(kMax, 1), kMax, "");
   CHECK_EQUAL(SizeOf(DType::kComplex128), 16, "");
   CHECK_EQUAL(SizeOf(DType::kInt64), 8, "");
   CHECK_EQUAL(SizeOf(DType::kUInt32), 4, "");

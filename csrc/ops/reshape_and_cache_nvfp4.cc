@@ -27,13 +27,12 @@ bool IsHnd(const TensorArg& cache) {
 
 // A block is a page without gaps, whose strides say the order of its rows.
 Status CheckPages(const TensorArg& cache, bool hnd) {
+  if (NumElements(cache) == 0) return Status();
   const int64_t rows = hnd ? cache.size(1) : cache.size(2);  // of the inner one of two dimensions
   const int64_t inner = cache.size(3);
   const bool token_fits = cache.stride(1) == (hnd ? inner : inner * rows);
   const bool head_fits = cache.size(2) == 1 || cache.stride(2) == (hnd ? inner * rows : inner);
-  if ((token_fits && head_fits && cache.stride(3) == 1) || NumElements(cache) == 0) {
-    return Status();
-  }
+  if (token_fits && head_fits && cache.stride(3) == 1) return Status();
   return ArgumentError(kOp, cache.name,
                        std::string("have pages without gaps, in the ") + (hnd ? "HND" : "NHD") +
                            " order of key_cache",

@@ -1,5 +1,6 @@
 #include "csrc/ops/reshape_and_cache_nvfp4.h"
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -84,6 +85,17 @@ void TestTheStrideOfOneHeadDoesNotMatter() {
   CHECK_MESSAGE(call.Prepare(&params), "");
 }
 
+void TestNoElementsOfSizesThatNoProductHolds() {
+  Call call;
+  for (FakeTensor* rows : {&call.key, &call.value}) rows->Reshape({0, 4, int64_t{1} << 62});
+  for (FakeTensor* cache : {&call.key_cache, &call.value_cache}) {
+    cache->Reshape({0, 16, 4, 9 * (int64_t{1} << 58)});
+  }
+  call.slot_mapping.Reshape({0});
+  ReshapeAndCacheNvfp4Params params;
+  CHECK_MESSAGE(call.Prepare(&params), "");
+}
+
 void TestRefused() {
   Refused("kv_cache_dtype must be another than \"nvfp4\" for a key of float32, got \"nvfp4\"",
           [](Call& call) { call.key.dtype = call.value.dtype = DType::kFloat32; });
@@ -114,6 +126,7 @@ int main() {
   stablekv::TestParams();
   stablekv::TestHeadsOutside();
   stablekv::TestTheStrideOfOneHeadDoesNotMatter();
+  stablekv::TestNoElementsOfSizesThatNoProductHolds();
   stablekv::TestRefused();
   return stablekv::testing::Finish();
 }

@@ -25,7 +25,7 @@ struct FakeTensor {
     sizes = std::move(new_sizes);
     strides.assign(sizes.size(), 1);
     for (size_t i = sizes.size(); i-- > 1;) {
-      strides[i - 1] = strides[i] * (sizes[i] == 0 ? 1 : sizes[i]);
+      strides[i - 1] = SaturatingMultiply(strides[i], sizes[i] == 0 ? 1 : sizes[i]);
     }
   }
 

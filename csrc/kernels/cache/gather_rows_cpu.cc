@@ -27,6 +27,7 @@ void CopyRun(const PagedRun& run, const GatherPiece& piece) {
 
 void CopyRuns(const GatherRowsParams& params, const std::vector<PagedRun>& runs,
               ParallelFor parallel_for) {
+  if (runs.empty()) return;  // rows that do not exist may be of any size
   int64_t row_bytes = 0;
   for (int64_t i = 0; i < params.num_pieces; ++i) row_bytes += params.pieces[i].bytes;
   ForEachRun(runs, row_bytes, parallel_for, [&](const PagedRun& run) {
