@@ -48,8 +48,8 @@ Status CheckMemory(const char* op, const TensorArg& tensor, const TensorArg& lik
                          NameOf(tensor.device));
   }
   if (tensor.data == nullptr && NumElements(tensor) > 0) {
-    return ArgumentError(op, tensor.name, "have memory",
-                         "a null pointer for shape " + SizesOf(tensor));
+    return ArgumentError(op, tensor.name, "have memory for all its elements",
+                         "a storage that was freed or is too small for shape " + SizesOf(tensor));
   }
   const int64_t alignment = SizeOf(tensor);
   const auto misalignment = reinterpret_cast<uintptr_t>(tensor.data) % alignment;

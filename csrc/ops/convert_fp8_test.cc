@@ -98,8 +98,10 @@ void TestRefused() {
           [](Call& c) { c.src_cache.device.type = DeviceType::kOther; });
   Refused("dst_cache must be on cpu (the device of src_cache), got cuda:0",
           [](Call& c) { c.dst_cache.device.type = DeviceType::kCuda; });
-  Refused("src_cache must have memory, got a null pointer for shape [4, 3, 8]",
-          [](Call& c) { c.src_cache.address = 0; });
+  Refused(
+      "src_cache must have memory for all its elements, got a storage that was freed or is too "
+      "small for shape [4, 3, 8]",
+      [](Call& c) { c.src_cache.address = 0; });
   Refused(
       "src_cache must be without gaps between its elements, got strides [48, 16, 2] for shape "
       "[4, 3, 8]",

@@ -22,7 +22,7 @@ int64_t EntrySize(const TensorArg& tensor, int64_t first) {
 
 Status CheckWidth(const TensorArg& tensor) {
   const int64_t width = SizeOf(tensor);
-  if (tensor.dtype != DType::kNone && (width == 1 || width == 2 || width == 4)) return Status();
+  if (width == 1 || width == 2 || width == 4) return Status();
   return ArgumentError(
       kOp, tensor.name, "have elements of 1, 2 or 4 bytes",
       NameOf(tensor.dtype) + (" (Unsupported data type width: " + std::to_string(width) + ")"));
@@ -31,9 +31,9 @@ Status CheckWidth(const TensorArg& tensor) {
 Status CheckTokens(const CpGatherCacheArgs& args) {
   const TensorArg& src = args.src_cache;
   const TensorArg& dst = args.dst;
+  STABLEKV_RETURN_IF_ERROR(CheckCacheOfEntries(kOp, src));
   STABLEKV_RETURN_IF_ERROR(CheckWidth(src));
   STABLEKV_RETURN_IF_ERROR(CheckSameDType(kOp, dst, src));
-  STABLEKV_RETURN_IF_ERROR(CheckCacheOfEntries(kOp, src));
   STABLEKV_RETURN_IF_ERROR(CheckContiguousFrom(kOp, src, 2));
   if (dst.dim < 2 || EntrySize(dst, 1) != EntrySize(src, 2)) {
     return ArgumentError(kOp, dst.name,

@@ -247,8 +247,10 @@ void TestQueryAndOut() {
       [](Call& c) { c.query.dtype = DType::kInt32; });
   Refused("query must be on the CPU or on a CUDA device, got a device that no operator runs on",
           [](Call& c) { c.query.device.type = DeviceType::kOther; });
-  Refused("query must have memory, got a null pointer for shape [2, 6, 64]",
-          [](Call& c) { c.query.address = 0; });
+  Refused(
+      "query must have memory for all its elements, got a storage that was freed or is too small "
+      "for shape [2, 6, 64]",
+      [](Call& c) { c.query.address = 0; });
   Refused("query must have shape [num_seqs, num_heads, head_size], got [2, 1, 6, 64]",
           [](Call& c) { c.query.Reshape({2, 1, 6, 64}); });
   for (const int64_t head_size : {0, 16, 48, 512}) {

@@ -191,8 +191,10 @@ void TestKeyAndValue() {
           [](Call& c) { c.key.Reshape({4, 3, 64}); });
   Refused("value must have at least 5 tokens (the size of slot_mapping), got shape [4, 3, 64]",
           [](Call& c) { c.value.Reshape({4, 3, 64}); });
-  Refused("key must have memory, got a null pointer for shape [5, 3, 64]",
-          [](Call& c) { c.key.address = 0; });
+  Refused(
+      "key must have memory for all its elements, got a storage that was freed or is too small for "
+      "shape [5, 3, 64]",
+      [](Call& c) { c.key.address = 0; });
   Refused(
       "value must begin at a multiple of 2 bytes (its dtype is float16), got an address 1 past one",
       [](Call& c) { c.value.address += 1; });

@@ -86,8 +86,10 @@ void TestRefused() {
   Refused("src_ptrs must be int64, got int32", [](Call& c) { c.src_ptrs.dtype = DType::kInt32; });
   Refused("dst_ptrs must be on the CPU, got cuda:0",
           [](Call& c) { c.dst_ptrs.device.type = DeviceType::kCuda; });
-  Refused("sizes must have memory, got a null pointer for shape [3]",
-          [](Call& c) { c.sizes.address = 0; });
+  Refused(
+      "sizes must have memory for all its elements, got a storage that was freed or is too small "
+      "for shape [3]",
+      [](Call& c) { c.sizes.address = 0; });
   Refused("src_ptrs must have shape [num_copies], got [3, 1]",
           [](Call& c) { c.src_ptrs.Reshape({3, 1}); });
   Refused("dst_ptrs must have shape [num_copies] = [3], got [2]",

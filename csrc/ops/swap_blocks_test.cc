@@ -112,8 +112,10 @@ void TestRefusedTensors() {
     c.src.dtype = DType::kNone;
     c.src.device.type = DeviceType::kOther;
   });
-  Refused("dst must have memory, got a null pointer for shape [8, 64]",
-          [](Call& c) { c.dst.address = 0; });
+  Refused(
+      "dst must have memory for all its elements, got a storage that was freed or is too small for "
+      "shape [8, 64]",
+      [](Call& c) { c.dst.address = 0; });
   Refused(
       "src must be without gaps between its elements, got strides [64, 8, 1] for shape [6, 4, 8]",
       [](Call& c) { c.src.strides[0] = 64; });
@@ -123,8 +125,10 @@ void TestRefusedTensors() {
           [](Call& c) { c.block_mapping.dtype = DType::kInt32; });
   Refused("block_mapping must be on the CPU, got cuda:0",
           [](Call& c) { c.block_mapping.device.type = DeviceType::kCuda; });
-  Refused("block_mapping must have memory, got a null pointer for shape [3, 2]",
-          [](Call& c) { c.block_mapping.address = 0; });
+  Refused(
+      "block_mapping must have memory for all its elements, got a storage that was freed or is too "
+      "small for shape [3, 2]",
+      [](Call& c) { c.block_mapping.address = 0; });
   for (const auto& shape : std::vector<std::vector<int64_t>>{{6}, {2, 3}, {1, 3, 2}}) {
     Call call;
     call.block_mapping.Reshape(shape);
