@@ -27,11 +27,6 @@ using testing::CaseShape;
 
 using Body = void (*)(int64_t, int64_t, void*);
 
-// Items one by one, the last first: nothing may depend on the order or on the ranges.
-void BackwardsFor(int64_t begin, int64_t end, int64_t /*grain*/, Body body, void* context) {
-  for (int64_t i = end; i-- > begin;) body(i, i + 1, context);
-}
-
 void ThreadedFor(int64_t begin, int64_t end, int64_t /*grain*/, Body body, void* context) {
   std::vector<std::thread> threads;
   const int64_t share = (end - begin + 2) / 3;
@@ -52,7 +47,7 @@ void CheckWith(const AttentionFunctions& functions, const std::string& name,
 
   // Starting threads is slow on a busy machine: they are for problems of several partitions.
   const bool threads = problem->params().max_seq_len > 2 * kPartitionSize;
-  for (const ParallelFor parallel_for : {BackwardsFor, ThreadedFor}) {
+  for (const ParallelFor parallel_for : {testing::BackwardsFor<>, ThreadedFor}) {
     if (parallel_for == ThreadedFor && !threads) continue;
     problem->ClearOut();
     const PagedAttentionScratch scratch = problem->scratch();

@@ -22,7 +22,7 @@ ConvertFp8Params ParamsOf(ElementType element, CacheType cache, float scale, boo
 }
 
 template <ElementType kElement>
-void TestToFp8(CacheType cache, int64_t count, float scale) {
+void TestToFp8(CacheType cache, int64_t count, float scale, ParallelFor parallel_for) {
   const auto size = static_cast<size_t>(count + kBehind);
   std::vector<uint8_t> elements(size * sizeof(ElementBits<kElement>));
   std::vector<uint8_t> fp8(size, kUntouched);
@@ -37,12 +37,13 @@ void TestToFp8(CacheType cache, int64_t count, float scale) {
       want[i] = cache == CacheType::kFp8E4M3 ? FloatToFp8E4M3(quotient) : FloatToFp8E5M2(quotient);
     }
   }
-  CHECK_OK(ConvertFp8Cpu(ParamsOf(kElement, cache, scale, true, &elements, &fp8), &SerialFor), "");
+  CHECK_OK(ConvertFp8Cpu(ParamsOf(kElement, cache, scale, true, &elements, &fp8), parallel_for),
+           "");
   CHECK_THAT(fp8 == want, "to fp8, " << count << " elements, scale " << scale);
 }
 
 template <ElementType kElement>
-void TestFromFp8(CacheType cache, int64_t count, float scale) {
+void TestFromFp8(CacheType cache, int64_t count, float scale, ParallelFor parallel_for) {
   const auto size = static_cast<size_t>(count + kBehind);
   std::vector<uint8_t> elements(size * sizeof(ElementBits<kElement>), kUntouched);
   std::vector<uint8_t> fp8(size);
@@ -54,7 +55,8 @@ void TestFromFp8(CacheType cache, int64_t count, float scale) {
     const ElementBits<kElement> bits = FloatToElement<kElement>(value * scale);
     if (i + kBehind < size) memcpy(&want[i * sizeof(bits)], &bits, sizeof(bits));
   }
-  CHECK_OK(ConvertFp8Cpu(ParamsOf(kElement, cache, scale, false, &elements, &fp8), &SerialFor), "");
+  CHECK_OK(ConvertFp8Cpu(ParamsOf(kElement, cache, scale, false, &elements, &fp8), parallel_for),
+           "");
   CHECK_THAT(elements == want, "from fp8, " << count << " elements, scale " << scale);
 }
 
@@ -63,8 +65,10 @@ void TestElement() {
   for (const CacheType cache : {CacheType::kFp8E4M3, CacheType::kFp8E5M2}) {
     for (const int64_t count : {0, 1, 31, 256, 1003}) {
       for (const float scale : {1.0f, 0.0371f, -3e-3f, 0.0f}) {
-        TestToFp8<kElement>(cache, count, scale);
-        TestFromFp8<kElement>(cache, count, scale);
+        for (const ParallelFor parallel_for : {&SerialFor, &testing::BackwardsFor<50>}) {
+          TestToFp8<kElement>(cache, count, scale, parallel_for);
+          TestFromFp8<kElement>(cache, count, scale, parallel_for);
+        }
       }
     }
   }

@@ -47,7 +47,7 @@ std::vector<uint8_t> Noise(int64_t size) {
   return bytes;
 }
 
-void TestRows(int64_t bytes, int64_t gap) {
+void TestRows(int64_t bytes, int64_t gap, ParallelFor parallel_for) {
   const int64_t token_stride = bytes + gap;
   const int64_t block_stride = 4 * (token_stride + 4) + gap;
   const std::vector<uint8_t> cache = Noise(9 * block_stride);
@@ -67,12 +67,13 @@ void TestRows(int64_t bytes, int64_t gap) {
       {{cache.data(), rows.data(), block_stride, token_stride, bytes + gap, bytes},
        {cache.data() + 4 * token_stride, scales.data(), block_stride, 4, 4, 4}},
       2};
-  CHECK_OK(GatherRowsCpu(params, kStarts, &SerialFor), "");
+  CHECK_OK(GatherRowsCpu(params, kStarts, parallel_for), "");
   CHECK_THAT(rows == want && scales == want_scales, "rows of " << bytes << ", gap " << gap);
 }
 
 template <ElementType kElement>
-void TestDequant(CacheType cache_type, int64_t entry_size, int64_t gap, float scale) {
+void TestDequant(CacheType cache_type, int64_t entry_size, int64_t gap, float scale,
+                 ParallelFor parallel_for) {
   using Bits = ElementBits<kElement>;
   const int64_t element = SizeOf(cache_type, kElement);
   const int64_t token_stride = entry_size + gap;
@@ -101,11 +102,11 @@ void TestDequant(CacheType cache_type, int64_t entry_size, int64_t gap, float sc
   const GatherDequantParams params = {
       Rows(),       token_to_seq.data(), cache.data(), rows.data(), &scale,    entry_size,
       block_stride, token_stride,        token_stride, kElement,    cache_type};
-  CHECK_OK(GatherDequantCpu(params, kStarts, &SerialFor), "");
+  CHECK_OK(GatherDequantCpu(params, kStarts, parallel_for), "");
   CHECK_THAT(rows == want, "dequantised " << entry_size << ", gap " << gap);
 }
 
-void TestUpconvert(int64_t gap) {
+void TestUpconvert(int64_t gap, ParallelFor parallel_for) {
   const int64_t token_stride = 656 + gap;
   const int64_t block_stride = 4 * token_stride;
   const int64_t row_stride = 576 + gap;
@@ -129,26 +130,29 @@ void TestUpconvert(int64_t gap) {
   }
   const GatherUpconvertParams params = {Rows(),       cache.data(), rows.data(),
                                         block_stride, token_stride, row_stride};
-  CHECK_OK(GatherUpconvertCpu(params, kStarts, &SerialFor), "");
+  CHECK_OK(GatherUpconvertCpu(params, kStarts, parallel_for), "");
   CHECK_THAT(rows == want, "gap " << gap);
+}
+
+void TestGathers(ParallelFor parallel_for) {
+  for (const int64_t gap : {0, 1, 16}) {
+    for (const int64_t size : {1, 7, 64, 333}) {
+      TestRows(size, gap, parallel_for);
+      for (const CacheType cache : {CacheType::kAuto, CacheType::kFp8E4M3, CacheType::kFp8E5M2}) {
+        TestDequant<ElementType::kFloat32>(cache, size, gap, 0.0371f, parallel_for);
+        TestDequant<ElementType::kFloat16>(cache, size, gap, -3.0f, parallel_for);
+        TestDequant<ElementType::kBFloat16>(cache, size, gap, NAN, parallel_for);
+      }
+    }
+    TestUpconvert(gap, parallel_for);
+  }
 }
 
 }  // namespace
 }  // namespace stablekv
 
 int main() {
-  using stablekv::CacheType;
-  using stablekv::ElementType;
-  for (const int64_t gap : {0, 1, 16}) {
-    for (const int64_t size : {1, 7, 64, 333}) {
-      stablekv::TestRows(size, gap);
-      for (const CacheType cache : {CacheType::kAuto, CacheType::kFp8E4M3, CacheType::kFp8E5M2}) {
-        stablekv::TestDequant<ElementType::kFloat32>(cache, size, gap, 0.0371f);
-        stablekv::TestDequant<ElementType::kFloat16>(cache, size, gap, -3.0f);
-        stablekv::TestDequant<ElementType::kBFloat16>(cache, size, gap, NAN);
-      }
-    }
-    stablekv::TestUpconvert(gap);
-  }
+  stablekv::TestGathers(&stablekv::SerialFor);
+  stablekv::TestGathers(&stablekv::testing::BackwardsFor<>);
   return stablekv::testing::Finish();
 }

@@ -29,12 +29,6 @@ struct Shape {
   float scale = 1;
 };
 
-using Body = void (*)(int64_t, int64_t, void*);
-
-void BackwardsFor(int64_t begin, int64_t end, int64_t /*grain*/, Body body, void* context) {
-  for (int64_t i = end; i-- > begin;) body(i, i + 1, context);
-}
-
 float ToFloat(ElementType element, uint32_t bits) {
   if (element == ElementType::kFloat32) return BitsToFloat(bits);
   return element == ElementType::kFloat16 ? Float16ToFloat(static_cast<uint16_t>(bits))
@@ -172,7 +166,7 @@ class Problem {
 
 void Check(const Shape& shape) {
   Problem problem(shape);
-  for (const ParallelFor parallel_for : {&SerialFor, &BackwardsFor}) {
+  for (const ParallelFor parallel_for : {&SerialFor, &testing::BackwardsFor<>}) {
     problem.Clear();
     CHECK_OK(ReshapeAndCacheCpu(problem.params(), parallel_for), "");
     problem.CheckResult();

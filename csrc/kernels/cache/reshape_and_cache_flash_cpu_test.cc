@@ -105,11 +105,13 @@ std::vector<uint8_t> Expected(const Case& test, bool hnd, const Side& side) {
 }
 
 void Run(const Case& test) {
-  const Side key = MakeSide(test, test.key_hnd, 0.5f);
-  const Side value = MakeSide(test, test.value_hnd, 0.0371f);
-  CHECK_OK(ReshapeAndCacheFlashCpu(ParamsOf(test, key, value), &SerialFor), test.name);
-  CHECK_THAT(key.cache == Expected(test, test.key_hnd, key), test.name << ", keys");
-  CHECK_THAT(value.cache == Expected(test, test.value_hnd, value), test.name << ", values");
+  for (const ParallelFor parallel_for : {&SerialFor, &testing::BackwardsFor<>}) {
+    const Side key = MakeSide(test, test.key_hnd, 0.5f);
+    const Side value = MakeSide(test, test.value_hnd, 0.0371f);
+    CHECK_OK(ReshapeAndCacheFlashCpu(ParamsOf(test, key, value), parallel_for), test.name);
+    CHECK_THAT(key.cache == Expected(test, test.key_hnd, key), test.name << ", keys");
+    CHECK_THAT(value.cache == Expected(test, test.value_hnd, value), test.name << ", values");
+  }
 }
 
 void TestLayouts() {

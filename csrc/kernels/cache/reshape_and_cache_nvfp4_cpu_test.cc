@@ -108,7 +108,7 @@ std::vector<uint8_t> Expected(const Case& test, const Side& side, bool swizzled)
   return want;
 }
 
-void Run(const Case& test) {
+void Run(const Case& test, ParallelFor parallel_for) {
   const Side key = MakeSide(test, &test.scale);
   const Side value = MakeSide(test, &test.scale);
   ReshapeAndCacheNvfp4Params params = {};
@@ -122,7 +122,7 @@ void Run(const Case& test) {
   params.head_size = test.head_size;
   params.hnd = test.hnd;
   params.element = ElementType::kBFloat16;
-  CHECK_OK(ReshapeAndCacheNvfp4Cpu(params, &SerialFor), "");
+  CHECK_OK(ReshapeAndCacheNvfp4Cpu(params, parallel_for), "");
   const std::string name = (test.hnd ? "HND " : "NHD ") + std::to_string(test.head_size);
   CHECK_THAT(key.cache == Expected(test, key, /*swizzled=*/false), name << ", keys");
   CHECK_THAT(value.cache == Expected(test, value, /*swizzled=*/true), name << ", values");
@@ -137,10 +137,13 @@ void Run(const Case& test) {
 }  // namespace stablekv
 
 int main() {
-  for (const bool hnd : {false, true}) {
-    stablekv::Run({3, 64, 4, hnd, 0, 1.0f});
-    stablekv::Run({1, 128, 8, hnd, 5, 0.011f});
-    stablekv::Run({2, 192, 4, hnd, 1, 37.5f});
+  for (const stablekv::ParallelFor parallel_for :
+       {&stablekv::SerialFor, &stablekv::testing::BackwardsFor<>}) {
+    for (const bool hnd : {false, true}) {
+      stablekv::Run({3, 64, 4, hnd, 0, 1.0f}, parallel_for);
+      stablekv::Run({1, 128, 8, hnd, 5, 0.011f}, parallel_for);
+      stablekv::Run({2, 192, 4, hnd, 1, 37.5f}, parallel_for);
+    }
   }
   return stablekv::testing::Finish();
 }

@@ -7,16 +7,6 @@
 namespace stablekv {
 namespace {
 
-// Hands out ranges of an odd size, last first, so that a copy is cut in the middle.
-void BackwardsFor(int64_t begin, int64_t end, int64_t /*grain*/,
-                  void (*body)(int64_t, int64_t, void*), void* context) {
-  while (begin < end) {
-    const int64_t from = end - begin > 7 ? end - 7 : begin;
-    body(from, end, context);
-    end = from;
-  }
-}
-
 std::vector<MemoryCopy> Copies(uint8_t* memory, std::vector<std::pair<int, int>> places) {
   std::vector<MemoryCopy> copies;
   for (const auto& [from, to] : places) copies.push_back({memory + from, memory + to, 10});
@@ -72,7 +62,7 @@ void TestSwap(const std::vector<int64_t>& mapping, bool transposed) {
                                      false,
                                      false};
     const std::vector<uint8_t> want = Want(params, memory, mapping);
-    CHECK_OK(SwapBlocksCpu(params, &BackwardsFor), "");
+    CHECK_OK(SwapBlocksCpu(params, &testing::BackwardsFor<7>), "");  // cuts copies in the middle
     CHECK_THAT(memory == want, "blocks of " << block_bytes << " bytes");
   }
 }

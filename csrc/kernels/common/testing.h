@@ -2,6 +2,7 @@
 #ifndef STABLEKV_CSRC_KERNELS_COMMON_TESTING_H_
 #define STABLEKV_CSRC_KERNELS_COMMON_TESTING_H_
 
+#include <cstdint>
 #include <iostream>
 #include <sstream>
 #include <string>
@@ -31,6 +32,18 @@ inline int Finish() {
   const Counts& counts = GlobalCounts();
   std::cerr << counts.checks << " checks, " << counts.failures << " failures\n";
   return counts.checks > 0 && counts.failures == 0 ? 0 : 1;
+}
+
+// A ParallelFor that hands out ranges of `kItems`, the last first: nothing may depend on the order
+// or on where a range begins.
+template <int64_t kItems = 1>
+void BackwardsFor(int64_t begin, int64_t end, int64_t /*grain*/,
+                  void (*body)(int64_t, int64_t, void*), void* context) {
+  while (begin < end) {
+    const int64_t from = end - begin > kItems ? end - kItems : begin;
+    body(from, end, context);
+    end = from;
+  }
 }
 
 }  // namespace stablekv::testing

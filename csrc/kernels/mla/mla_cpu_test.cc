@@ -18,11 +18,6 @@ namespace {
 using testing::MlaShape;
 using testing::Problem;
 
-void BackwardsFor(int64_t begin, int64_t end, int64_t /*grain*/,
-                  void (*body)(int64_t, int64_t, void*), void* context) {
-  for (int64_t i = end; i-- > begin;) body(i, i + 1, context);
-}
-
 // ---- One element at a time
 
 uint32_t BitsAt(const void* tensor, int64_t i, int64_t bytes) {
@@ -178,7 +173,7 @@ template <typename Params, typename Kernel>
 void Run(Problem<Params> problem, Kernel kernel) {
   Problem<Params> expected = problem;
   Expect(expected.OnHost());
-  for (const ParallelFor parallel_for : {&SerialFor, &BackwardsFor}) {
+  for (const ParallelFor parallel_for : {&SerialFor, &testing::BackwardsFor<>}) {
     Problem<Params> got = problem;
     CHECK_OK(kernel(got.OnHost(), parallel_for), problem.name);
     for (size_t t = 0; t < got.tensors.size(); ++t) {
