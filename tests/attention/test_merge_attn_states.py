@@ -5,7 +5,7 @@ import math
 import pytest
 import stablekv
 import torch
-from stablekv import layouts
+from stablekv import layouts, reference
 
 from tests.support import merge, tensors
 from tests.support.devices import each_device
@@ -142,6 +142,20 @@ def test_a_nan_lse_makes_its_rows_nan(device):
 def test_fp8_of_every_scale(scale, dtype, device):
     """Subnormals, saturation, and a scale of zero, whose inverse is infinite."""
     merge.check(merge.arguments_of(MergeCase(dtype=dtype, output_scale=scale), device))
+
+
+@each_device
+@each_dtype
+def test_fp8_is_of_the_product_with_the_inverse_of_the_scale(dtype, device):
+    """The product is half-way between two fp8, and goes to another one than the quotient."""
+    case = MergeCase(dtype=dtype, prefix_tokens=0, output_scale=0.3)
+    arguments = merge.arguments_of(case, device)
+    arguments["suffix_output"].fill_(0.00439453125)
+    arguments["suffix_output"][1::2] *= -1
+    merge.check(arguments)
+    value, scale = arguments["suffix_output"].float().cpu(), torch.tensor(0.3)
+    quotient = reference.encode_fp8(value, scale, torch.float8_e4m3fn)
+    assert (arguments["output"].view(torch.uint8).cpu() != quotient).all()
 
 
 @each_device

@@ -87,6 +87,11 @@ void TestSparseBlockTables() {
   CheckRefused(
       shape, [](AttentionCase* other, PagedAttentionParams*) { other->block_tables()[7] = -1; },
       "block_tables[0, 7] is -1");
+  shape.num_kv_heads = 2;
+  shape.sparse.head_sliding_step = 1;  // the second head attends to blocks 6, 14, 22 and the last
+  CheckRefused(
+      shape, [](AttentionCase* other, PagedAttentionParams*) { other->block_tables()[6] = -1; },
+      "block_tables[0, 6] is -1");
 }
 
 void TestSizes() {

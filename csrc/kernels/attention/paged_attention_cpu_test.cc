@@ -357,6 +357,29 @@ void TestInfiniteKey() {
   }
 }
 
+// Where every logit is -Inf no token has a weight, in however many tiles and partitions they are.
+void TestInfiniteQuery() {
+  constexpr int64_t kHead = 256, kBlock = 32, kGroup = 3;
+  const std::vector<float> ones(kHead * kBlock, 1.0f);
+  const std::vector<float> query(2 * kGroup * kHead, -INFINITY);
+  const std::vector<int32_t> lengths = {1100, 300}, table(2 * 35, 0);
+  PagedAttentionParams p =
+      ParamsOf(ElementType::kFloat32, CacheType::kAuto, 2, kGroup, kHead, kBlock);
+  p.num_blocks = 1;
+  p.max_seq_len = 1100;
+  p.max_blocks_per_seq = p.block_tables_stride = 35;
+  p.query = query.data();
+  p.key_cache = p.value_cache = ones.data();
+  p.block_tables = table.data();
+  p.seq_lens = lengths.data();
+  for (const Unit& unit : Units()) {
+    std::vector<float> out(query.size(), 7.0f);
+    p.out = out.data();
+    CHECK_OK(PagedAttentionWith(unit.functions, p, nullptr, SerialFor), unit.name);
+    CHECK_THAT(out == std::vector<float>(out.size(), 0.0f), unit.name);
+  }
+}
+
 // Each way to choose a vector unit gives an answer.
 void TestIsas() {
   for (const CpuIsa isa : kCpuIsas) {
@@ -445,6 +468,7 @@ int main() {
   stablekv::TestNanGoesThrough();
   stablekv::TestEveryCode();
   stablekv::TestInfiniteKey();
+  stablekv::TestInfiniteQuery();
   stablekv::TestIsas();
   stablekv::TestV1AndV2();
   stablekv::TestFarBlocks();

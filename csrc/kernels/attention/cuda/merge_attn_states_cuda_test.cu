@@ -22,14 +22,21 @@ struct Case {
   int64_t misalign;    // elements that all three are off 16-byte alignment
   bool tokens_first;   // in the memory of lse
   bool with_lse;
+  bool at_ties = false;  // suffixes are where a product and a quotient round to different fp8
 };
+
+// An element of any format whose product with the inverse of the scale rounds to another fp8 than
+// its quotient.
+constexpr float kTieScale = 0.3f;
+constexpr float kTie = 0.00439453125f;
 
 std::string Describe(const Case& c) {
   return std::string(Name(c.element)) + (c.fp8 ? "/fp8" : "") + " T" +
          std::to_string(c.num_tokens) + " H" + std::to_string(c.num_heads) + " D" +
          std::to_string(c.head_size) + " prefix " + std::to_string(c.prefix_tokens) + " pad " +
          std::to_string(c.padding[0]) + "/" + std::to_string(c.padding[1]) + "/" +
-         std::to_string(c.padding[2]) + " off " + std::to_string(c.misalign);
+         std::to_string(c.padding[2]) + " off " + std::to_string(c.misalign) +
+         (c.at_ties ? " at ties" : "");
 }
 
 template <typename Data>
@@ -50,6 +57,15 @@ std::vector<uint8_t> MakeStates(const Case& c, int64_t padding, Random* random) 
                               bytes);
   for (size_t i = 0; i < states.size() / bytes; ++i) {
     SetBits(&states, i, bytes, EncodeElement(c.element, random->Normal()));
+  }
+  return states;
+}
+
+std::vector<uint8_t> MakeSuffix(const Case& c, Random* random) {
+  std::vector<uint8_t> states = MakeStates(c, c.padding[2], random);
+  const int64_t bytes = SizeOf(c.element);
+  for (size_t i = 0; c.at_ties && i < states.size() / bytes; ++i) {
+    SetBits(&states, i, bytes, EncodeElement(c.element, i % 2 == 0 ? kTie : -kTie));
   }
   return states;
 }
@@ -85,10 +101,10 @@ void Run(const Case& c) {
   const int64_t bytes = SizeOf(c.element);
   const int64_t out_bytes = c.fp8 ? 1 : bytes;
   const std::vector<uint8_t> prefix = MakeStates(c, c.padding[1], &random);
-  const std::vector<uint8_t> suffix = MakeStates(c, c.padding[2], &random);
+  const std::vector<uint8_t> suffix = MakeSuffix(c, &random);
   const std::vector<float> prefix_lse = MakeLses(c, 0, &random);
   const std::vector<float> suffix_lse = MakeLses(c, 1, &random);
-  const std::vector<float> scale = {0.05f};
+  const std::vector<float> scale = {c.at_ties ? kTieScale : 0.05f};
   const int64_t out_size = StatesOf<void>(nullptr, c, c.padding[0]).token_stride * c.num_tokens;
   std::vector<uint8_t> output(out_size * out_bytes, 0xff);
   std::vector<float> lse(prefix_lse.size(), -12345.0f);
@@ -179,6 +195,9 @@ std::vector<Case> Cases() {
       cases.push_back({element, fp8, 9, 2, 6, 9, {2, 2, 2}, 0, false, true});   // of odd lengths
       for (const int64_t misalign : {1, 2, 4, 8}) {
         cases.push_back({element, fp8, 9, 2, 64, 7, {0, 0, 0}, misalign, false, true});
+      }
+      for (const int64_t head_size : {7, 64}) {
+        cases.push_back({element, fp8, 9, 2, head_size, 0, {0, 0, 0}, 0, false, true, true});
       }
       cases.push_back({element, fp8, 0, 2, 64, 0, {0, 0, 0}, 0, false, true});
       cases.push_back({element, fp8, 300, 40, 16, 200, {0, 0, 0}, 0, false, true});
