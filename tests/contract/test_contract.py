@@ -167,12 +167,25 @@ def test_a_dimension_of_no_size(operator, variant, dim, device):
         arguments = emptied(device)
         if device == "cpu":
             _check_refused(operator, arguments, arguments)
-        else:  # it may be values in a tensor that the CPU refuses
-            with contextlib.suppress(RuntimeError):
-                operator.call(**arguments)
-            torch.cuda.synchronize()
+        else:
+            _check_refused_or_passed_over(operator, variant, arguments)
     else:
         operator.check(emptied(device))
+
+
+def _check_refused_or_passed_over(operator, variant, arguments):
+    """Nothing is written on CUDA either where values in a tensor are what the CPU refuses."""
+    before = tensors.snapshot(arguments)
+    attention = False
+    with contextlib.suppress(RuntimeError):
+        operator.call(**arguments)
+        attention = operator.name.startswith("paged_attention")
+    torch.cuda.synchronize()
+    if attention:  # to no block
+        assert not arguments["out"].any()
+    rows = contract.rows_of(operator, variant)
+    written = [row.name for row in rows if row.written and attention]  # scratch too
+    assert not tensors.changed(before, arguments, but=written)
 
 
 def _check_refused(operator, arguments, blamed):
