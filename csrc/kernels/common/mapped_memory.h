@@ -8,11 +8,8 @@
 
 namespace stablekv {
 
-// Sets `*address` to where the current CUDA device finds the byte at `host`, or to null where that
-// memory is not pinned.
-Status DeviceAddressOf(const void* host, void** address);
-
-// The same for `bytes` > 0 bytes from `host`, all of which lie in one pinned allocation, or null.
+// Sets `*address` to where the current CUDA device finds the `bytes` > 0 bytes from `host`, or to
+// null where they are not all in one pinned allocation.
 Status DeviceAddressOfRange(const void* host, int64_t bytes, void** address);
 
 }  // namespace stablekv

@@ -39,8 +39,7 @@ bool IsOneAllocation(const void* address, int64_t bytes) {
   return at >= begin && at - begin <= size && static_cast<size_t>(bytes) <= size - (at - begin);
 }
 
-}  // namespace
-
+// Of the byte at `host`.
 Status DeviceAddressOf(const void* host, void** address) {
   *address = nullptr;
   cudaPointerAttributes attributes{};
@@ -53,6 +52,8 @@ Status DeviceAddressOf(const void* host, void** address) {
   if (attributes.type == cudaMemoryTypeHost) *address = attributes.devicePointer;
   return Status();
 }
+
+}  // namespace
 
 Status DeviceAddressOfRange(const void* host, int64_t bytes, void** address) {
   STABLEKV_RETURN_IF_ERROR(DeviceAddressOf(host, address));
