@@ -203,7 +203,7 @@ class Problem {
   int64_t kv_bytes() const { return kv_bytes_; }
 
   void Attend(CpuIsa isa) {
-    const Status status = PagedAttentionOnIsa(params_, nullptr, ThreadedFor, isa);
+    const Status status = PagedAttentionOnIsa(params_, ThreadedFor, isa);
     if (status.ok()) return;
     std::fprintf(stderr, "%s\n", status.message().c_str());
     std::exit(1);

@@ -75,7 +75,7 @@ void PagedAttentionV1(const Tensor& out, const Tensor& query, const Tensor& key_
   if (params.num_seqs == 0) return;
   Launch(
       "paged_attention_v1", args.query.device,
-      [&](ParallelFor parallel_for) { return PagedAttentionV1Cpu(params, parallel_for); },
+      [&](ParallelFor parallel_for) { return PagedAttentionCpu(params, parallel_for); },
       [&](auto stream) {
         STABLEKV_RETURN_IF_ERROR(CheckTables(params, stream));
         DeviceScratch scratch(args.query.device.index);
@@ -108,7 +108,7 @@ void PagedAttentionV2(const Tensor& out, const Tensor& exp_sums, const Tensor& m
   if (params.num_seqs == 0) return;
   Launch(
       "paged_attention_v2", args.query.device,
-      [&](ParallelFor parallel_for) { return PagedAttentionV2Cpu(params, scratch, parallel_for); },
+      [&](ParallelFor parallel_for) { return PagedAttentionCpu(params, parallel_for); },
       [&](auto stream) {
         STABLEKV_RETURN_IF_ERROR(CheckTables(params, stream));
         return PagedAttentionV2Cuda(params, scratch, stream);

@@ -164,8 +164,8 @@ def paged_attention_v2(
     Raises:
         RuntimeError: as for v1, and for scratch that is too small.
 
-    Source: the operator of vLLM of this name and schema; partition results are rounded to the dtype
-    of `tmp_out` before they are combined, as there.
+    Source: the operator of vLLM of this name and schema; on CUDA partition results are rounded to
+    the dtype of `tmp_out` before they are combined, as there. The CPU leaves the scratch alone.
     """
     _library.paged_attention_v2(
         out,

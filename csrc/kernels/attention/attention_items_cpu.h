@@ -177,7 +177,6 @@ class AttentionItems {
   static void WriteSums(const AttentionPlan& plan, int64_t index, const Item& item, int64_t g,
                         float max, float sum, float* out) {
     const int64_t head = item.kv_head * plan.group + g;
-    if (plan.scratch != nullptr) FillScratch(plan, item, head, max, sum, out);
     if (NumPartitions(plan, item.seq) == 1) {
       WriteOut(plan, item.seq, head, sum, out);
     } else {
@@ -201,22 +200,6 @@ class AttentionItems {
     plan.partial_sum[row] = sum;
     float* const to = plan.partial_out + row * plan.params.head_size;
     for (int64_t d = 0; d < plan.params.head_size; ++d) to[d] = out[d];
-  }
-
-  static void FillScratch(const AttentionPlan& plan, const Item& item, int64_t head, float max,
-                          float sum, const float* out) {
-    const int64_t head_size = plan.params.head_size;
-    const int64_t partitions = (plan.params.max_seq_len + kPartitionSize - 1) / kPartitionSize;
-    const int64_t row = (item.seq * plan.params.num_heads + head) * partitions + item.partition;
-    plan.scratch->max_logits[row] = max;
-    plan.scratch->exp_sums[row] = sum;
-    auto* const to =
-        static_cast<uint8_t*>(plan.scratch->tmp_out) + row * head_size * plan.element_bytes;
-    for (int64_t d = 0; d < head_size; d += 8) {
-      float quotients[8];
-      for (int i = 0; i < 8; ++i) quotients[i] = sum == 0 ? 0 : out[d + i] / sum * plan.v_scale;
-      Narrow8(plan.element_format, quotients, to + d * plan.element_bytes);
-    }
   }
 
   // Divides by the sum and rounds. A sum of 0 is that of no tokens, or of logits that are all -Inf.

@@ -39,9 +39,6 @@ struct AttentionPlan {
   float* partial_max;          // [items, group]
   float* partial_sum;          // [items, group]
   float* partial_out;          // [items, group, head_size]
-  // v2's, or null. It is filled as on CUDA but never read: its tmp_out may be 16-bit, and the
-  // output is to be rounded once.
-  const PagedAttentionScratch* scratch;
 };
 
 // One set per vector unit: items [begin, end); then, when all items are done, the combination of

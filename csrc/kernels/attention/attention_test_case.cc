@@ -18,7 +18,6 @@ namespace {
 constexpr int64_t kGap = 24;        // elements between rows that a stride skips
 constexpr uint8_t kNanByte = 0xFF;  // every format reads NaN where all bits are set
 constexpr uint8_t kCanary = 0xA5;
-constexpr size_t kCanaryBytes = 256;
 
 double ReadElement(ElementType type, const uint8_t* from) {
   if (type == ElementType::kFloat32) {
@@ -133,24 +132,6 @@ void AttentionCase::ClearOut() {
   out_.assign(Bytes((params_.num_seqs * params_.out_seq_stride + 1) * SizeOf(shape_.element)),
               kCanary);
   params_.out = out_.data() + SizeOf(shape_.element);
-}
-
-PagedAttentionScratch AttentionCase::scratch() {
-  const int64_t partitions = (params_.max_seq_len + kPartitionSize - 1) / kPartitionSize;
-  const int64_t rows = params_.num_seqs * params_.num_heads * partitions;
-  exp_sums_.assign(Bytes(rows * 4) + kCanaryBytes, kCanary);
-  max_logits_ = exp_sums_;
-  tmp_out_.assign(Bytes(rows * params_.head_size * SizeOf(shape_.element)) + kCanaryBytes, kCanary);
-  return {reinterpret_cast<float*>(exp_sums_.data()), reinterpret_cast<float*>(max_logits_.data()),
-          tmp_out_.data(), partitions, shape_.element};
-}
-
-void AttentionCase::CheckScratchBounds(const char* what) const {
-  for (const std::vector<uint8_t>* buffer : {&exp_sums_, &max_logits_, &tmp_out_}) {
-    const bool intact = std::all_of(buffer->end() - kCanaryBytes, buffer->end(),
-                                    [](uint8_t byte) { return byte == kCanary; });
-    CHECK_THAT(intact, what << " wrote past its scratch: " << shape_);
-  }
 }
 
 int64_t AttentionCase::KeyOffset(int64_t block, int64_t kv_head, int64_t d, int64_t token) const {

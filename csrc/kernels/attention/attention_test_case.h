@@ -33,7 +33,6 @@ class AttentionCase {
   explicit AttentionCase(const CaseShape& shape);
 
   PagedAttentionParams params() { return params_; }
-  PagedAttentionScratch scratch();
 
   const CaseShape& shape() const { return shape_; }
   std::vector<int32_t>& block_tables() { return block_tables_; }
@@ -46,8 +45,6 @@ class AttentionCase {
 
   // Checks the whole output buffer, gaps included, against Reference().
   void CheckOut(const char* what) const;
-  // Checks that nothing beyond the scratch that was promised has been written.
-  void CheckScratchBounds(const char* what) const;
 
  private:
   struct Row {
@@ -68,7 +65,6 @@ class AttentionCase {
   std::vector<uint8_t> out_, query_, key_cache_, value_cache_;
   std::vector<int32_t> block_tables_, seq_lens_;
   std::vector<float> alibi_slopes_;
-  std::vector<uint8_t> exp_sums_, max_logits_, tmp_out_;
 };
 
 }  // namespace stablekv::testing

@@ -104,11 +104,10 @@ constexpr bool IsBlockSize(int64_t size) {
   return false;
 }
 
-// On the CPU, lengths outside [0, max_seq_len] and block numbers outside the cache are refused
-// before anything is written.
-Status PagedAttentionV1Cpu(const PagedAttentionParams& params, ParallelFor parallel_for);
-Status PagedAttentionV2Cpu(const PagedAttentionParams& params, const PagedAttentionScratch& scratch,
-                           ParallelFor parallel_for);
+// Both versions: on the CPU v2's scratch is not needed, since its tmp_out may be 16-bit, and the
+// output is to be rounded once. Lengths outside [0, max_seq_len] and block numbers outside the
+// cache are refused before anything is written.
+Status PagedAttentionCpu(const PagedAttentionParams& params, ParallelFor parallel_for);
 
 // Asynchronous on `stream`. Lengths are clamped to [0, max_seq_len] and blocks outside the cache
 // are treated as not attended to: they cannot be reported from here, and are never dereferenced.

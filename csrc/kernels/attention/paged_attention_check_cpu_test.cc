@@ -14,8 +14,8 @@ namespace {
 using testing::AttentionCase;
 using testing::CaseShape;
 
-// Runs v1 and v2 on a problem spoilt by `spoil`: both must refuse it with a message that contains
-// `text`, and leave the output as it was.
+// A problem spoilt by `spoil` must be refused with a message that contains `text`, and the output
+// left as it was.
 void CheckRefused(const CaseShape& shape,
                   const std::function<void(AttentionCase*, PagedAttentionParams*)>& spoil,
                   const std::string& text) {
@@ -23,8 +23,7 @@ void CheckRefused(const CaseShape& shape,
   PagedAttentionParams params = problem.params();
   spoil(&problem, &params);
   const auto before = problem.out_bytes();
-  CHECK_ERROR(PagedAttentionV1Cpu(params, SerialFor), text);
-  CHECK_ERROR(PagedAttentionV2Cpu(params, problem.scratch(), SerialFor), text);
+  CHECK_ERROR(PagedAttentionCpu(params, SerialFor), text);
   CHECK_THAT(problem.out_bytes() == before, "output written, though: " << text);
 }
 
@@ -82,7 +81,7 @@ void TestSparseBlockTables() {
   AttentionCase problem(shape);
   problem.block_tables()[6] = -1;
   problem.block_tables()[8] = std::numeric_limits<int32_t>::max();
-  CHECK_OK(PagedAttentionV1Cpu(problem.params(), SerialFor), "skipped blocks");
+  CHECK_OK(PagedAttentionCpu(problem.params(), SerialFor), "skipped blocks");
   problem.CheckOut("skipped blocks");
   CheckRefused(
       shape, [](AttentionCase* other, PagedAttentionParams*) { other->block_tables()[7] = -1; },

@@ -30,7 +30,7 @@ const AttentionFunctions& FunctionsOf(CpuIsa isa) {
   return kAttentionPortable;
 }
 
-AttentionPlan MakePlan(const PagedAttentionParams& params, const PagedAttentionScratch* scratch) {
+AttentionPlan MakePlan(const PagedAttentionParams& params) {
   AttentionPlan plan{};
   plan.params = params;
   plan.cache_format = VecFormatOf(params.cache, params.element);
@@ -45,7 +45,6 @@ AttentionPlan MakePlan(const PagedAttentionParams& params, const PagedAttentionS
       std::clamp<int64_t>(kTileBytes / std::max<int64_t>(1, block_bytes), 1, kMaxPartitionBlocks);
   plan.sparse = params.block_sparse.active();
   plan.sparse_by_head = plan.sparse && plan.group > 1 && params.block_sparse.head_sliding_step > 0;
-  plan.scratch = scratch;
   return plan;
 }
 
@@ -107,11 +106,10 @@ void RunBatches(const AttentionFunctions& functions, const std::vector<int64_t>&
 }  // namespace
 
 Status PagedAttentionWith(const AttentionFunctions& functions, const PagedAttentionParams& params,
-                          const PagedAttentionScratch* scratch, ParallelFor parallel_for,
-                          int64_t partial_bytes) {
+                          ParallelFor parallel_for, int64_t partial_bytes) {
   if (params.num_seqs == 0 || params.num_heads == 0) return Status();
   STABLEKV_RETURN_IF_ERROR(CheckPagedAttention(params));
-  AttentionPlan plan = MakePlan(params, scratch);
+  AttentionPlan plan = MakePlan(params);
 
   const std::vector<int64_t> first_items = FirstItems(plan);
   plan.first_items = first_items.data();
@@ -143,18 +141,13 @@ Status PagedAttentionWith(const AttentionFunctions& functions, const PagedAttent
   return Status();
 }
 
-Status PagedAttentionOnIsa(const PagedAttentionParams& params, const PagedAttentionScratch* scratch,
-                           ParallelFor parallel_for, CpuIsa isa) {
-  return PagedAttentionWith(FunctionsOf(isa), params, scratch, parallel_for);
+Status PagedAttentionOnIsa(const PagedAttentionParams& params, ParallelFor parallel_for,
+                           CpuIsa isa) {
+  return PagedAttentionWith(FunctionsOf(isa), params, parallel_for);
 }
 
-Status PagedAttentionV1Cpu(const PagedAttentionParams& params, ParallelFor parallel_for) {
-  return PagedAttentionOnIsa(params, nullptr, parallel_for, BestCpuIsa());
-}
-
-Status PagedAttentionV2Cpu(const PagedAttentionParams& params, const PagedAttentionScratch& scratch,
-                           ParallelFor parallel_for) {
-  return PagedAttentionOnIsa(params, &scratch, parallel_for, BestCpuIsa());
+Status PagedAttentionCpu(const PagedAttentionParams& params, ParallelFor parallel_for) {
+  return PagedAttentionOnIsa(params, parallel_for, BestCpuIsa());
 }
 
 }  // namespace stablekv

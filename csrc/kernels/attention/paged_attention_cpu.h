@@ -14,14 +14,13 @@ namespace stablekv {
 // pages at each call: the C library's allocator keeps no more than 32 MiB.
 inline constexpr int64_t kPartialBytes = 16 * 1024 * 1024;
 
-// `isa` must be one that this machine has; `scratch` may be null.
-Status PagedAttentionOnIsa(const PagedAttentionParams& params, const PagedAttentionScratch* scratch,
-                           ParallelFor parallel_for, CpuIsa isa);
+// `isa` must be one that this machine has.
+Status PagedAttentionOnIsa(const PagedAttentionParams& params, ParallelFor parallel_for,
+                           CpuIsa isa);
 
 // For tests: with the code of a vector unit that the library has no use for, or in small batches.
 Status PagedAttentionWith(const AttentionFunctions& functions, const PagedAttentionParams& params,
-                          const PagedAttentionScratch* scratch, ParallelFor parallel_for,
-                          int64_t partial_bytes = kPartialBytes);
+                          ParallelFor parallel_for, int64_t partial_bytes = kPartialBytes);
 
 }  // namespace stablekv
 

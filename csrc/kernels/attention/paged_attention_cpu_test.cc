@@ -36,28 +36,24 @@ void ThreadedFor(int64_t begin, int64_t end, int64_t /*grain*/, Body body, void*
   for (std::thread& thread : threads) thread.join();
 }
 
-// v1 and v2 with one vector unit's code: the answer, and that neither threads nor batches change
-// it.
+// With one vector unit's code: the answer, and that neither threads nor batches change it.
 void CheckWith(const AttentionFunctions& functions, const std::string& name,
                AttentionCase* problem) {
   problem->ClearOut();
-  CHECK_OK(PagedAttentionWith(functions, problem->params(), nullptr, SerialFor), problem->shape());
-  problem->CheckOut((name + " v1").c_str());
-  const std::vector<uint8_t> v1 = problem->out_bytes();
+  CHECK_OK(PagedAttentionWith(functions, problem->params(), SerialFor), problem->shape());
+  problem->CheckOut(name.c_str());
+  const std::vector<uint8_t> serial = problem->out_bytes();
 
   // Starting threads is slow on a busy machine: they are for problems of several partitions.
   const bool threads = problem->params().max_seq_len > 2 * kPartitionSize;
   for (const ParallelFor parallel_for : {testing::BackwardsFor<>, ThreadedFor}) {
     if (parallel_for == ThreadedFor && !threads) continue;
     problem->ClearOut();
-    const PagedAttentionScratch scratch = problem->scratch();
     const int64_t partial_bytes = parallel_for == ThreadedFor ? kPartialBytes : 4'000;
-    CHECK_OK(
-        PagedAttentionWith(functions, problem->params(), &scratch, parallel_for, partial_bytes),
-        problem->shape());
-    problem->CheckScratchBounds(name.c_str());
-    CHECK_THAT(problem->out_bytes() == v1,
-               name << " v2 differs from v1 in its bytes: " << problem->shape());
+    CHECK_OK(PagedAttentionWith(functions, problem->params(), parallel_for, partial_bytes),
+             problem->shape());
+    CHECK_THAT(problem->out_bytes() == serial,
+               name << " gives other bytes in other ranges: " << problem->shape());
   }
 }
 
@@ -291,7 +287,7 @@ void CheckEveryCode(ElementType element, CacheType cache, int64_t block_size, in
   p.value_cache = values.data();
   p.block_tables = table.data();
   p.seq_lens = lengths.data();
-  CHECK_OK(PagedAttentionWith(unit.functions, p, nullptr, SerialFor), unit.name);
+  CHECK_OK(PagedAttentionWith(unit.functions, p, SerialFor), unit.name);
   const auto widen = element == ElementType::kFloat16 ? &Float16ToFloat : &BFloat16ToFloat;
   for (int64_t i = 0; i < seqs * group * kHead; ++i) {
     const int64_t code = i / (group * kHead) * kHead + i % kHead;
@@ -349,7 +345,7 @@ void TestInfiniteKey() {
     for (size_t head = 0; head < kGroup; ++head) queries[head * kHead] = first;
     p.query = queries.data();
     for (const Unit& unit : Units()) {
-      CHECK_OK(PagedAttentionWith(unit.functions, p, nullptr, SerialFor), unit.name);
+      CHECK_OK(PagedAttentionWith(unit.functions, p, SerialFor), unit.name);
       for (size_t i = 0; i < out.size(); ++i) {
         CHECK_EQUAL(out[i], 0x4500, unit.name << " element " << i);
       }
@@ -375,7 +371,7 @@ void TestInfiniteQuery() {
   for (const Unit& unit : Units()) {
     std::vector<float> out(query.size(), 7.0f);
     p.out = out.data();
-    CHECK_OK(PagedAttentionWith(unit.functions, p, nullptr, SerialFor), unit.name);
+    CHECK_OK(PagedAttentionWith(unit.functions, p, SerialFor), unit.name);
     CHECK_THAT(out == std::vector<float>(out.size(), 0.0f), unit.name);
   }
 }
@@ -388,21 +384,10 @@ void TestIsas() {
       CaseShape shape;
       shape.head_size = head_size;
       AttentionCase problem(shape);
-      CHECK_OK(PagedAttentionOnIsa(problem.params(), nullptr, SerialFor, isa), NameOf(isa));
+      CHECK_OK(PagedAttentionOnIsa(problem.params(), SerialFor, isa), NameOf(isa));
       problem.CheckOut(NameOf(isa));
     }
   }
-}
-
-void TestV1AndV2() {
-  CaseShape shape;
-  shape.seq_lens = {700, 3};
-  AttentionCase problem(shape);
-  CHECK_OK(PagedAttentionV1Cpu(problem.params(), SerialFor), "v1");
-  problem.CheckOut("v1");
-  problem.ClearOut();
-  CHECK_OK(PagedAttentionV2Cpu(problem.params(), problem.scratch(), SerialFor), "v2");
-  problem.CheckOut("v2");
 }
 
 // Blocks 4 GiB and more apart: offsets that 32 bits do not hold. The memory is only touched where
@@ -413,7 +398,7 @@ void TestFarBlocks() {
   shape.seq_lens = {20};
   AttentionCase problem(shape);
   PagedAttentionParams params = problem.params();
-  CHECK_OK(PagedAttentionV1Cpu(params, SerialFor), "near blocks");
+  CHECK_OK(PagedAttentionCpu(params, SerialFor), "near blocks");
   const std::vector<uint8_t> near = problem.out_bytes();
 
   const int64_t element_bytes = 2;
@@ -438,15 +423,14 @@ void TestFarBlocks() {
   params.key_cache = keys;
   params.value_cache = values;
   params.key_cache_block_stride = params.value_cache_block_stride = stride;
-  CHECK_OK(PagedAttentionV1Cpu(params, SerialFor), "far blocks");
+  CHECK_OK(PagedAttentionCpu(params, SerialFor), "far blocks");
   CHECK_THAT(problem.out_bytes() == near, "far blocks give another answer");
   munmap(memory, bytes);
 }
 
 void TestEmpty() {
   PagedAttentionParams params{};
-  CHECK_OK(PagedAttentionV1Cpu(params, SerialFor), "no sequences");
-  CHECK_OK(PagedAttentionV2Cpu(params, PagedAttentionScratch{}, SerialFor), "no sequences");
+  CHECK_OK(PagedAttentionCpu(params, SerialFor), "no sequences");
 }
 
 }  // namespace
@@ -470,7 +454,6 @@ int main() {
   stablekv::TestInfiniteKey();
   stablekv::TestInfiniteQuery();
   stablekv::TestIsas();
-  stablekv::TestV1AndV2();
   stablekv::TestFarBlocks();
   stablekv::TestEmpty();
   return stablekv::testing::Finish();
