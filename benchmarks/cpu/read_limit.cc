@@ -42,6 +42,10 @@ void Read(const uint8_t* from, int64_t bytes) {
       for (int64_t i = 0; i < kStep; i += kWidth) LoadOnly<kWidth>(place + i);
     }
   }
+#ifdef __x86_64__
+  // Or what is timed next, if it is code for 128 bits, has the upper halves to merge with.
+  if constexpr (kWidth > 16) asm volatile("vzeroupper");
+#endif
 }
 
 }  // namespace
