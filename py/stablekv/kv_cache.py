@@ -63,7 +63,8 @@ class KVCache:
 
     With `max_seq_len` the block tables of all batches are of one width and their max_seq_len is
     that: what torch.compile or a CUDA graph has of one batch then fits every other of as many
-    sequences. Without, both grow with the longest sequence, and each is compiled for anew.
+    sequences. Without, both grow with the longest sequence, and each is compiled for anew. Compiled
+    code does not check whether sequences of a batch were freed: give it none that was.
     """
 
     def __init__(
@@ -278,7 +279,8 @@ class KVCache:
 
         Raises:
             RuntimeError: as stablekv.reshape_and_cache; nothing is written.
-            UnknownSequenceError: a sequence of the batch has been freed since.
+            UnknownSequenceError: a sequence of the batch has been freed since; not in compiled
+                code, which does not check it.
             ValueError: there is no such layer, `key` has not one token for each new token of the
                 batch or is of another dtype than the cache's, or the batch is another cache's.
         """
@@ -329,7 +331,8 @@ class KVCache:
 
         Raises:
             RuntimeError: as stablekv.paged_attention.
-            UnknownSequenceError: a sequence of the batch has been freed since.
+            UnknownSequenceError: a sequence of the batch has been freed since; not in compiled
+                code, which does not check it.
             ValueError: there is no such layer, `query` has not one token for each sequence or is of
                 another dtype than the cache's, or the batch is another cache's.
         """
@@ -427,7 +430,8 @@ class KVCache:
         """The blocks of a freed sequence are another one's, or will be."""
         if batch.owner is not self._owner:
             raise ValueError("batch must be of this KVCache, got one of another")
-        if batch.num_freed != self._num_freed:
+        # A number that changes with every departure would have compiled code made anew for it.
+        if not torch.compiler.is_compiling() and batch.num_freed != self._num_freed:
             self._find_all(batch.sequences)
 
     def _tensor(self, values: array, dtype: torch.dtype) -> torch.Tensor:

@@ -90,12 +90,7 @@ def test_a_decode_step_compiles_for_any_batch(device):
 
     Not any max_seq_len: the schema has it an int, and the compiler makes a constant of each.
     """
-    compiled_graphs = []
-
-    def backend(graph, example_inputs):
-        compiled_graphs.append(graph)
-        return graph.forward
-
+    compiled_graphs, backend = _counting_backend()
     step = torch.compile(_decode_step, fullgraph=True, dynamic=True, backend=backend)
     # The compiler takes sizes that are equal at first to stay equal, so no size of the first call
     # is another one's too.
@@ -114,13 +109,10 @@ def test_a_decode_step_compiles_to_the_end(lengths, backend, device):
 
 
 @each_device
-def test_a_step_over_a_cache_of_a_longest_length_compiles_once(device):
-    compiled_graphs = []
-
-    def backend(graph, example_inputs):
-        compiled_graphs.append(graph)
-        return graph.forward
-
+@pytest.mark.parametrize("freed_each", [0, 1, 3])  # steps between two departures; 0: none
+def test_a_step_over_a_cache_of_a_longest_length_compiles_once(freed_each, device):
+    """Also while sequences come and go, more of them than the compiler makes versions for."""
+    compiled_graphs, backend = _counting_backend()
     sizes = dict(num_layers=1, num_blocks=20, num_kv_heads=2, head_size=64, block_size=8)
     kv = stablekv.KVCache(**sizes, device=device, max_seq_len=64)
     sequences = [kv.add(), kv.add()]
@@ -130,12 +122,26 @@ def test_a_step_over_a_cache_of_a_longest_length_compiles_once(device):
         return kv.attend(0, query, batch)
 
     compiled = torch.compile(step, fullgraph=True, backend=backend)
-    for _ in range(12):
+    for count in range(1, 31):
         row, query = torch.randn(2, 2, 2, 64, device=device)
         batch = kv.append(sequences)
         out = compiled(row, query, batch)
         assert torch.equal(out, kv.attend(0, query, batch))
+        if freed_each and count % freed_each == 0:
+            kv.free(sequences.pop(0))
+            sequences.append(kv.add())
     assert len(compiled_graphs) == 1
+
+
+def _counting_backend():
+    """A backend that compiles nothing, and the list of the graphs that it was given."""
+    graphs = []
+
+    def backend(graph, example_inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    return graphs, backend
 
 
 def _decode_step(
