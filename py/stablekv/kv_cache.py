@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import SupportsIndex
 
@@ -199,7 +199,7 @@ class KVCache:
             raise ValueError(f"num_tokens must be >= 0, got {num_tokens}")
         return -(-(state.length + num_tokens) // self._block_size) - len(state.blocks)
 
-    def append(self, sequences: Sequence[int], num_tokens: Sequence[int] | int = 1) -> Batch:
+    def append(self, sequences: Iterable[int], num_tokens: Iterable[int] | int = 1) -> Batch:
         """Makes room for new tokens at the end of sequences.
 
         Args:
@@ -227,8 +227,8 @@ class KVCache:
             )
         if any(count < 0 for count in counts):
             raise ValueError(f"num_tokens must be >= 0, got {counts}")
-        self._check_lengths(sequences, states, counts)
-        wanted = [self.blocks_needed(*pair) for pair in zip(sequences, counts, strict=True)]
+        self._check_lengths(states, counts)
+        wanted = [self.blocks_needed(*pair) for pair in zip(states, counts, strict=True)]
         try:
             blocks = self._pool.take(sum(wanted))
         except OutOfBlocksError as error:
@@ -238,23 +238,23 @@ class KVCache:
             ) from None
 
         slots = array("q")
-        for state, count, taken in zip(states, counts, wanted, strict=True):
+        for state, count, taken in zip(states.values(), counts, wanted, strict=True):
             state.blocks.extend(blocks[:taken])
             del blocks[:taken]
             for position in range(state.length, state.length + count):
                 block, offset = divmod(position, self._block_size)
                 slots.append(state.blocks[block] * self._block_size + offset)
             state.length += count
-        return self._batch(sequences, states, slots)
+        return self._batch(states, slots)
 
-    def batch(self, sequences: Sequence[int]) -> Batch:
+    def batch(self, sequences: Iterable[int]) -> Batch:
         """The sequences as they are, without new tokens.
 
         Raises:
             UnknownSequenceError: there is no such sequence.
             ValueError: a sequence comes twice.
         """
-        return self._batch(sequences, self._find_all(sequences), array("q"))
+        return self._batch(self._find_all(sequences), array("q"))
 
     def free(self, sequence: int) -> None:
         """Removes a sequence and gives its blocks back to the pool.
@@ -377,18 +377,17 @@ class KVCache:
             )
         return state
 
-    def _find_all(self, sequences: Sequence[int]) -> list[_Sequence]:
+    def _find_all(self, sequences: Iterable[int]) -> dict[int, _Sequence]:
+        """By number, in their order. Reads `sequences` once: it may be an iterator."""
         numbers = [operator.index(sequence) for sequence in sequences]
         if len(set(numbers)) != len(numbers):
             raise ValueError(f"a sequence comes twice in {numbers}")
-        return [self._find(number) for number in numbers]
+        return {number: self._find(number) for number in numbers}
 
-    def _check_lengths(
-        self, sequences: Sequence[int], states: list[_Sequence], counts: list[int]
-    ) -> None:
+    def _check_lengths(self, states: dict[int, _Sequence], counts: list[int]) -> None:
         if self._max_seq_len is None:
             return
-        for sequence, state, count in zip(sequences, states, counts, strict=True):
+        for (sequence, state), count in zip(states.items(), counts, strict=True):
             if state.length + count > self._max_seq_len:
                 raise ValueError(
                     f"sequence {sequence} must have at most max_seq_len = {self._max_seq_len} "
@@ -401,19 +400,19 @@ class KVCache:
                 f"{name} must be {self._dtype}, as the cache is for, got {tensor.dtype}"
             )
 
-    def _batch(self, sequences: Sequence[int], states: list[_Sequence], slots: array) -> Batch:
-        lengths = array("i", [state.length for state in states])
+    def _batch(self, states: dict[int, _Sequence], slots: array) -> Batch:
+        lengths = array("i", [state.length for state in states.values()])
         longest = max(lengths, default=0)
-        width = max((len(state.blocks) for state in states), default=0)
+        width = max((len(state.blocks) for state in states.values()), default=0)
         if self._max_seq_len is not None:
             longest = self._max_seq_len
             width = -(-longest // self._block_size)
         rows = array("i")
-        for state in states:
+        for state in states.values():
             rows.extend(state.blocks)
             rows.extend([_NO_BLOCK] * (width - len(state.blocks)))
         return Batch(
-            sequences=tuple(map(operator.index, sequences)),
+            sequences=tuple(states),
             slot_mapping=self._tensor(slots, torch.int64),
             block_tables=self._tensor(rows, torch.int32).view(len(states), width),
             seq_lens=self._tensor(lengths, torch.int32),
@@ -455,7 +454,7 @@ class KVCache:
         return values.clone()
 
 
-def _numbers_of_tokens(num_tokens: Sequence[int] | int, num_sequences: int) -> list[int]:
+def _numbers_of_tokens(num_tokens: Iterable[int] | int, num_sequences: int) -> list[int]:
     """One for each sequence, whatever kind of whole numbers they are."""
     if isinstance(num_tokens, SupportsIndex) and getattr(num_tokens, "ndim", 0) == 0:
         return [operator.index(num_tokens)] * num_sequences

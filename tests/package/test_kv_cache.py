@@ -314,6 +314,17 @@ def test_numbers_of_sequences_of_any_kind():
     assert kv.num_used_blocks == 0
 
 
+def test_sequences_and_counts_may_be_read_only_once():
+    kv = _cache(max_seq_len=20)
+    kv.add(), kv.add()
+    batch = kv.append(iter([1, 0]), iter([2, 3]))
+    assert (batch.sequences, batch.seq_lens.tolist()) == ((1, 0), [2, 3])
+    again = kv.batch(number for number in (0, 1))
+    assert (again.sequences, again.seq_lens.tolist()) == ((0, 1), [3, 2])
+    with pytest.raises(ValueError, match=r"sequence 0 must have at most max_seq_len = 20 tokens"):
+        kv.append(iter([1, 0]), iter([0, 18]))
+
+
 @pytest.mark.parametrize("layer", [-1, 2])
 @pytest.mark.parametrize(
     "call",
