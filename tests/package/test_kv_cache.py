@@ -6,49 +6,31 @@ import numpy
 import pytest
 import stablekv
 import torch
-from stablekv import KVCache, OutOfBlocksError, UnknownSequenceError, layouts
+from stablekv import OutOfBlocksError, layouts
 
+from tests.support import kv_cache
 from tests.support.devices import each_device
-
-_HEADS, _SIZE = 2, 32
-
-
-def _cache(**more):
-    defaults = dict(num_layers=2, num_blocks=6, num_kv_heads=_HEADS, head_size=_SIZE, block_size=8)
-    return KVCache(**{**defaults, **more})
-
-
-def _state(kv):
-    """All that a refused call must leave as it was."""
-    lengths = {s: (q.length, list(q.blocks)) for s, q in kv._sequences.items()}
-    tensors = [t.clone() for layer in range(kv.num_layers) for t in kv.tensors(layer)]
-    return lengths, kv.num_free_blocks, tensors
-
-
-def _assert_unchanged(kv, before):
-    lengths, free, tensors = _state(kv)
-    assert (lengths, free) == before[:2]
-    assert all(map(torch.equal, tensors, before[2]))
+from tests.support.kv_cache import HEADS, SIZE
 
 
 def test_a_new_cache_is_empty():
-    kv = _cache(device="cpu")
+    kv = kv_cache.make(device="cpu")
     assert (kv.num_layers, kv.num_blocks, kv.block_size) == (2, 6, 8)
     assert (kv.num_free_blocks, kv.num_used_blocks) == (6, 0)
     assert kv.device == torch.device("cpu")
-    assert kv.num_bytes == 2 * 2 * 6 * 8 * _HEADS * _SIZE * 4
+    assert kv.num_bytes == 2 * 2 * 6 * 8 * HEADS * SIZE * 4
     assert not any(t.any() for t in kv.tensors(0) + kv.tensors(1))
 
 
 def test_numbers_of_sequences_are_not_used_again():
-    kv = _cache()
+    kv = kv_cache.make()
     first, second = kv.add(), kv.add()
     kv.free(first)
     assert len({first, second, kv.add()}) == 3
 
 
 def test_append_takes_blocks_as_they_fill():
-    kv = _cache()
+    kv = kv_cache.make()
     sequence = kv.add()
     assert (kv.length(sequence), kv.num_used_blocks) == (0, 0)
     used = []
@@ -59,27 +41,21 @@ def test_append_takes_blocks_as_they_fill():
     assert kv.length(sequence) == 17
 
 
-def test_no_blocks_are_needed_for_fewer_tokens_than_none():
-    kv = _cache()
-    with pytest.raises(ValueError, match="num_tokens must be >= 0, got -1"):
-        kv.blocks_needed(kv.add(), -1)
-
-
 @pytest.mark.parametrize("scale", [0.5, numpy.float32(0.5), torch.tensor(0.5), [0.5, 0.5]])
 def test_scales_of_any_kind(scale):
-    assert _cache(k_scale=scale)._k_scales.tolist() == [0.5, 0.5]
+    assert kv_cache.make(k_scale=scale)._k_scales.tolist() == [0.5, 0.5]
 
 
 @pytest.mark.parametrize("shape", [(), (2,)])
 def test_scales_are_copies(shape):
     scale = torch.full(shape, 0.5)
-    kv = _cache(k_scale=scale)
+    kv = kv_cache.make(k_scale=scale)
     scale.fill_(7)
     assert kv._k_scales.tolist() == [0.5, 0.5]
 
 
 def test_blocks_needed():
-    kv = _cache()
+    kv = kv_cache.make()
     sequence = kv.add()
     assert [kv.blocks_needed(sequence, n) for n in (0, 1, 8, 9)] == [0, 1, 1, 2]
     kv.append([sequence], [7])
@@ -87,7 +63,7 @@ def test_blocks_needed():
 
 
 def test_a_batch_describes_its_sequences():
-    kv = _cache()
+    kv = kv_cache.make()
     long, short, empty = kv.add(), kv.add(), kv.add()
     first = kv.append([long], [9])
     assert first.slot_mapping.tolist() == list(range(9))  # blocks 0 and 1
@@ -106,46 +82,29 @@ def test_a_batch_describes_its_sequences():
 
 
 def test_one_count_for_all():
-    kv = _cache()
+    kv = kv_cache.make()
     batch = kv.append([kv.add(), kv.add()], 2)
     assert batch.slot_mapping.tolist() == [0, 1, 8, 9]
 
 
 def test_an_empty_batch():
-    kv = _cache()
+    kv = kv_cache.make()
     batch = kv.append([])
     assert batch.slot_mapping.shape == (0,)
     assert batch.block_tables.shape == (0, 0)
-    none = torch.empty(0, _HEADS, _SIZE)
+    none = torch.empty(0, HEADS, SIZE)
     kv.write(0, none, none, batch)
-    assert kv.attend(0, none, batch).shape == (0, _HEADS, _SIZE)
+    assert kv.attend(0, none, batch).shape == (0, HEADS, SIZE)
 
 
 def test_sequences_without_tokens_attend_to_nothing():
-    kv = _cache()
+    kv = kv_cache.make()
     batch = kv.batch([kv.add()])
-    assert not kv.attend(0, torch.ones(1, _HEADS, _SIZE), batch).any()
-
-
-def test_out_of_blocks_changes_nothing():
-    kv = _cache()
-    first, second = kv.add(), kv.add()
-    kv.append([first, second], [10, 20])
-    before = _state(kv)
-    with pytest.raises(OutOfBlocksError) as error:
-        kv.append([first, second], [7, 5])  # a block each, and one is free
-    assert str(error.value) == (
-        "no room for 12 more tokens in 2 sequences: 2 blocks wanted, 1 of 6 are free "
-        "(8 tokens each)"
-    )
-    _assert_unchanged(kv, before)
-    kv.append([first], [14])
-    assert kv.num_free_blocks == 0
-    kv.append([second], [4])  # fits in the blocks that it has
+    assert not kv.attend(0, torch.ones(1, HEADS, SIZE), batch).any()
 
 
 def test_freed_blocks_are_used_again():
-    kv = _cache()
+    kv = kv_cache.make()
     first, second = kv.add(), kv.add()
     kv.append([first, second], [24, 24])
     kv.free(first)
@@ -155,76 +114,8 @@ def test_freed_blocks_are_used_again():
     assert sorted(batch.block_tables[0].tolist()) == [0, 1, 2]
 
 
-def test_freeing_twice_is_refused():
-    kv = _cache()
-    first, second = kv.add(), kv.add()
-    kv.append([first, second], [8, 8])
-    kv.free(first)
-    before = _state(kv)
-    with pytest.raises(UnknownSequenceError, match=f"sequence {first} is not in the cache"):
-        kv.free(first)
-    _assert_unchanged(kv, before)
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda kv, s: kv.append([s, 99]),
-        lambda kv, s: kv.batch([99]),
-        lambda kv, s: kv.length(99),
-        lambda kv, s: kv.blocks_needed(99),
-        lambda kv, s: kv.free(99),
-    ],
-)
-def test_unknown_sequences_are_refused(call):
-    kv = _cache()
-    sequence = kv.add()
-    kv.append([sequence], [3])
-    before = _state(kv)
-    with pytest.raises(UnknownSequenceError, match="sequence 99 is not in the cache"):
-        call(kv, sequence)
-    _assert_unchanged(kv, before)
-
-
-@pytest.mark.parametrize(
-    "sequences, counts, message",
-    [
-        ([0, 0], 1, r"a sequence comes twice in \[0, 0\]"),
-        ([0, 1], [1], "num_tokens must have one number for each of 2 sequences, got 1"),
-        ([0, 1], [1, 1, 1], "num_tokens must have one number for each of 2 sequences, got 3"),
-        ([0, 1], [1, -1], r"num_tokens must be >= 0, got \[1, -1\]"),
-        ([0], -1, r"num_tokens must be >= 0, got \[-1\]"),
-    ],
-)
-def test_a_wrong_append_is_refused(sequences, counts, message):
-    kv = _cache()
-    kv.add(), kv.add()
-    kv.append([0, 1], 5)
-    before = _state(kv)
-    with pytest.raises(ValueError, match=message):
-        kv.append(sequences, counts)
-    _assert_unchanged(kv, before)
-
-
-def test_a_batch_of_a_freed_sequence_is_refused():
-    """Its blocks are another sequence's by now."""
-    kv = _cache()
-    first, second = kv.add(), kv.add()
-    stale, fresh = kv.append([first]), kv.append([second])
-    kv.free(first)
-    row = torch.ones(1, _HEADS, _SIZE)
-    before = _state(kv)
-    with pytest.raises(UnknownSequenceError, match=f"sequence {first} is not in the cache"):
-        kv.write(0, row, row, stale)
-    with pytest.raises(UnknownSequenceError, match=f"sequence {first} is not in the cache"):
-        kv.attend(0, row, stale)
-    _assert_unchanged(kv, before)
-    kv.write(0, row, row, fresh)
-    torch.testing.assert_close(kv.attend(0, row, fresh), row)
-
-
 def test_with_a_longest_length_all_batches_have_one_shape():
-    kv, plain = _cache(max_seq_len=20), _cache()
+    kv, plain = kv_cache.make(max_seq_len=20), kv_cache.make()
     for cache in (kv, plain):
         cache.add(), cache.add()
     for counts in ([3, 0], [6, 1], [11, 2]):
@@ -234,30 +125,18 @@ def test_with_a_longest_length_all_batches_have_one_shape():
         assert torch.equal(batch.block_tables[:, :width], grown.block_tables)
         assert (batch.block_tables[:, width:] == -1).all()
         assert torch.equal(batch.seq_lens, grown.seq_lens)
-        rows = torch.randn(sum(counts), _HEADS, _SIZE)
-        query = torch.randn(2, _HEADS, _SIZE)
+        rows = torch.randn(sum(counts), HEADS, SIZE)
+        query = torch.randn(2, HEADS, SIZE)
         for cache, its in ((kv, batch), (plain, grown)):
             cache.write(0, rows, rows, its)
         assert torch.equal(kv.attend(0, query, batch), plain.attend(0, query, grown))
 
 
-def test_a_sequence_is_no_longer_than_the_longest():
-    kv = _cache(max_seq_len=20)
-    kv.append([kv.add(), kv.add()], [20, 3])
-    before = _state(kv)
-    with pytest.raises(
-        ValueError, match=r"sequence 0 must have at most max_seq_len = 20 .* 20 [+] 1"
-    ):
-        kv.append([1, 0], [2, 1])
-    _assert_unchanged(kv, before)
-    kv.append([1, 0], [17, 0])
-
-
 def test_several_tokens_of_one_sequence_attend_each_to_what_comes_before():
     """As the docstring of attend says: to the operator they are sequences of one table."""
-    kv = _cache()
-    rows = torch.randn(12, _HEADS, _SIZE)
-    query = torch.randn(12, _HEADS, _SIZE)
+    kv = kv_cache.make()
+    rows = torch.randn(12, HEADS, SIZE)
+    query = torch.randn(12, HEADS, SIZE)
     alone = []
     for length in range(8, 12):
         sequence = kv.add()
@@ -273,39 +152,15 @@ def test_several_tokens_of_one_sequence_attend_each_to_what_comes_before():
     torch.testing.assert_close(chunk, torch.cat(alone))
 
 
-def test_queries_are_as_many_as_sequences():
-    kv = _cache()
-    batch = kv.append([kv.add()], [2])
-    with pytest.raises(
-        ValueError, match=r"query must have 1 tokens, one for each sequence .*, got 2"
-    ):
-        kv.attend(0, torch.ones(2, _HEADS, _SIZE), batch)
-
-
-@pytest.mark.parametrize("kv_cache_dtype", ["auto", "fp8"])
-def test_elements_of_another_dtype_are_refused(kv_cache_dtype):
-    """An fp8 cache would take them, scaled for others."""
-    kv = _cache(dtype=torch.bfloat16, kv_cache_dtype=kv_cache_dtype)
-    assert (kv.dtype, kv.kv_cache_dtype) == (torch.bfloat16, kv_cache_dtype)
-    batch = kv.append([kv.add()])
-    before = _state(kv)
-    row = torch.ones(1, _HEADS, _SIZE)
-    with pytest.raises(ValueError, match=r"key must be torch.bfloat16, .*, got torch.float32"):
-        kv.write(0, row, row, batch)
-    with pytest.raises(ValueError, match=r"query must be torch.bfloat16, .*, got torch.float16"):
-        kv.attend(0, row.half(), batch)
-    _assert_unchanged(kv, before)
-
-
 def test_batches_are_compared_as_objects():
-    kv = _cache()
+    kv = kv_cache.make()
     kv.add()
     first, second = kv.batch([0]), kv.batch([0])
     assert first == first and first != second and second in [first, second]
 
 
 def test_numbers_of_sequences_of_any_kind():
-    kv = _cache()
+    kv = kv_cache.make()
     kv.add(), kv.add()
     assert kv.append(torch.tensor([1, 0]), [1, 2]).seq_lens.tolist() == [1, 2]
     kv.free(numpy.int64(1))
@@ -315,7 +170,7 @@ def test_numbers_of_sequences_of_any_kind():
 
 
 def test_sequences_and_counts_may_be_read_only_once():
-    kv = _cache(max_seq_len=20)
+    kv = kv_cache.make(max_seq_len=20)
     kv.add(), kv.add()
     batch = kv.append(iter([1, 0]), iter([2, 3]))
     assert (batch.sequences, batch.seq_lens.tolist()) == ((1, 0), [2, 3])
@@ -325,99 +180,13 @@ def test_sequences_and_counts_may_be_read_only_once():
         kv.append(iter([1, 0]), iter([0, 18]))
 
 
-@pytest.mark.parametrize("layer", [-1, 2])
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda kv, layer, row, batch: kv.write(layer, row, row, batch),
-        lambda kv, layer, row, batch: kv.attend(layer, row, batch),
-        lambda kv, layer, row, batch: kv.tensors(layer),
-    ],
-)
-def test_a_layer_that_is_not_there_is_refused(call, layer):
-    kv = _cache()
-    batch = kv.append([kv.add()])
-    before = _state(kv)
-    with pytest.raises(ValueError, match=rf"layer must be in \[0, 1\], got {layer}"):
-        call(kv, layer, torch.ones(1, _HEADS, _SIZE), batch)
-    _assert_unchanged(kv, before)
-
-
-def test_a_batch_of_another_cache_is_refused():
-    """Both count their sequences from 0, and have blocks of the same numbers."""
-    kv, other = _cache(), _cache()
-    kv.append([kv.add()]), kv.free(0)
-    batch, foreign = kv.append([kv.add()]), other.append([other.add()])
-    other.free(0)
-    before = _state(kv)
-    row = torch.ones(1, _HEADS, _SIZE)
-    with pytest.raises(ValueError, match="batch must be of this KVCache, got one of another"):
-        kv.write(0, row, row, foreign)
-    with pytest.raises(ValueError, match="batch must be of this KVCache, got one of another"):
-        kv.attend(0, row, foreign)
-    _assert_unchanged(kv, before)
-    kv.write(0, row, row, batch)
-
-
 @pytest.mark.parametrize(
     "count", [3, numpy.int64(3), torch.tensor(3), [3, 3], numpy.array([3, 3]), torch.tensor([3, 3])]
 )
 def test_numbers_of_tokens_of_any_kind(count):
-    kv = _cache()
+    kv = kv_cache.make()
     batch = kv.append([kv.add(), kv.add()], count)
     assert batch.seq_lens.tolist() == [3, 3]
-
-
-@pytest.mark.parametrize("count", [1.0, [1.0, 2.0], None])
-def test_tokens_are_counted_in_whole_numbers(count):
-    kv = _cache()
-    kv.add(), kv.add()
-    before = _state(kv)
-    with pytest.raises(TypeError):
-        kv.append([0, 1], count)
-    _assert_unchanged(kv, before)
-
-
-def test_a_key_without_dimensions_is_refused_in_words():
-    kv = _cache()
-    batch = kv.append([kv.add()], [2])
-    with pytest.raises(RuntimeError, match=r"^reshape_and_cache: key must have shape .*, got \[\]"):
-        kv.write(0, torch.ones(()), torch.ones(()), batch)
-
-
-@pytest.mark.parametrize("tokens", [1, 3])
-def test_keys_must_be_as_many_as_new_tokens(tokens):
-    kv = _cache()
-    batch = kv.append([kv.add()], [2])
-    before = _state(kv)
-    row = torch.ones(tokens, _HEADS, _SIZE)
-    with pytest.raises(ValueError, match=f"key must have 2 tokens, .*, got {tokens}"):
-        kv.write(0, row, row, batch)
-    _assert_unchanged(kv, before)
-
-
-@pytest.mark.parametrize(
-    "change, message",
-    [
-        ({"num_layers": 0}, "num_layers must be >= 1, got 0"),
-        ({"num_kv_heads": 0}, "num_kv_heads must be >= 1, got 0"),
-        ({"num_blocks": -1}, "num_blocks must be >= 0, got -1"),
-        ({"head_size": 33}, "head_size must be one of .*, got 33"),
-        ({"block_size": 4}, "block_size must be one of .*, got 4"),
-        ({"dtype": torch.int8}, r"dtype must be one of .*, got torch\.int8"),
-        ({"kv_cache_dtype": "int4"}, "kv_cache_dtype must be one of .*, got 'int4'"),
-        ({"k_scale": [1.0]}, "k_scale must have a value for each of 2 layers, got 1"),
-        ({"v_scale": [1.0] * 3}, "v_scale must have a value for each of 2 layers, got 3"),
-        ({"v_scale": torch.ones(2, 1)}, "v_scale must have a value for .* 2 layers, got 2 x 1"),
-        ({"k_scale": 0.0}, "k_scale must be finite and > 0, got 0.0"),
-        ({"v_scale": [1.0, float("nan")]}, r"v_scale must be finite and > 0, got \[1.0, nan\]"),
-        ({"k_scale": float("inf")}, "k_scale must be finite and > 0, got inf"),
-        ({"max_seq_len": 0}, "max_seq_len must be >= 1, got 0"),
-    ],
-)
-def test_a_wrong_cache_is_refused(change, message):
-    with pytest.raises(ValueError, match=message):
-        _cache(**change)
 
 
 @each_device
@@ -427,11 +196,11 @@ def test_sequences_that_come_and_go_attend_to_their_own_tokens(dtype, block_size
     """A server in small: random prompts, steps and departures, against dense attention."""
     random.seed(block_size)
     torch.manual_seed(block_size)
-    kv = _cache(num_blocks=12, block_size=block_size, dtype=dtype, device=device)
+    kv = kv_cache.make(num_blocks=12, block_size=block_size, dtype=dtype, device=device)
     dense = {}  # sequence -> layer -> [keys, values]
     for step in range(60):
         if len(dense) < 4 and random.random() < 0.4:
-            dense[kv.add()] = [[torch.empty(0, _HEADS, _SIZE)] * 2 for _ in range(2)]
+            dense[kv.add()] = [[torch.empty(0, HEADS, SIZE)] * 2 for _ in range(2)]
         sequences = random.sample(list(dense), random.randint(0, len(dense)))
         counts = [random.randint(1, 5) for _ in sequences]
         try:
@@ -442,9 +211,9 @@ def test_sequences_that_come_and_go_attend_to_their_own_tokens(dtype, block_size
             del dense[gone]
             continue
         for layer in range(2):
-            key, value = torch.randn(2, sum(counts), _HEADS, _SIZE).to(dtype)
+            key, value = torch.randn(2, sum(counts), HEADS, SIZE).to(dtype)
             kv.write(layer, key.to(device), value.to(device), batch)
-            query = torch.randn(len(sequences), 2 * _HEADS, _SIZE).to(dtype)
+            query = torch.randn(len(sequences), 2 * HEADS, SIZE).to(dtype)
             out = kv.attend(layer, query.to(device), batch, scale=0.3)
             begin = 0
             for i, (sequence, count) in enumerate(zip(sequences, counts, strict=True)):
@@ -470,26 +239,26 @@ def _dense(query, keys, values):
 @each_device
 @pytest.mark.parametrize("kind, mantissa_bits", [("fp8", 3), ("fp8_e5m2", 2)])
 def test_fp8_with_a_scale_for_each_layer(kind, mantissa_bits, device):
-    kv = _cache(kv_cache_dtype=kind, k_scale=0.5, v_scale=[0.01, 10.0], device=device)
+    kv = kv_cache.make(kv_cache_dtype=kind, k_scale=0.5, v_scale=[0.01, 10.0], device=device)
     batch = kv.append([kv.add()])
     for layer, size in enumerate((0.01, 10.0)):
-        value = torch.linspace(-300, 300, _HEADS * _SIZE).view(1, _HEADS, _SIZE) * size
+        value = torch.linspace(-300, 300, HEADS * SIZE).view(1, HEADS, SIZE) * size
         value = value.to(device)
         kv.write(layer, value, value, batch)
         got = kv.attend(layer, torch.zeros_like(value), batch)
         step = 2.0 ** -(mantissa_bits + 1)
         torch.testing.assert_close(got, value, rtol=step * 1.001, atol=0)
-    assert kv.num_bytes == 2 * 2 * 6 * 8 * _HEADS * _SIZE
+    assert kv.num_bytes == 2 * 2 * 6 * 8 * HEADS * SIZE
 
 
 def test_attend_into_a_given_tensor_with_alibi():
-    kv = _cache()
+    kv = kv_cache.make()
     batch = kv.append([kv.add()], [20])
-    key = torch.zeros(20, _HEADS, _SIZE)
-    value = torch.arange(20.0)[:, None, None].expand(20, _HEADS, _SIZE).contiguous()
+    key = torch.zeros(20, HEADS, SIZE)
+    value = torch.arange(20.0)[:, None, None].expand(20, HEADS, SIZE).contiguous()
     kv.write(1, key, value, batch)
-    out = torch.empty(1, _HEADS, _SIZE)
+    out = torch.empty(1, HEADS, SIZE)
     slopes = torch.tensor([0.0, 1e4])  # all tokens alike, and the newest alone
-    assert kv.attend(1, torch.ones(1, _HEADS, _SIZE), batch, alibi_slopes=slopes, out=out) is out
-    torch.testing.assert_close(out[0, 0], torch.full((_SIZE,), 9.5))
-    torch.testing.assert_close(out[0, 1], torch.full((_SIZE,), 19.0))
+    assert kv.attend(1, torch.ones(1, HEADS, SIZE), batch, alibi_slopes=slopes, out=out) is out
+    torch.testing.assert_close(out[0, 0], torch.full((SIZE,), 9.5))
+    torch.testing.assert_close(out[0, 1], torch.full((SIZE,), 19.0))
