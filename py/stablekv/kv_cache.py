@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 from array import array
 from collections.abc import Iterable, Sequence
@@ -38,8 +39,10 @@ class Batch:
     owner: object = field(repr=False)  # stands for the cache
 
 
-@dataclass
+@dataclass(slots=True)
 class _Sequence:
+    """Not changed: an append makes another."""
+
     length: int = 0  # tokens
     blocks: array = field(default_factory=lambda: array("i"))
 
@@ -216,7 +219,7 @@ class KVCache:
             ValueError: a sequence comes twice, a number of tokens is negative or missing, or a
                 sequence would be longer than max_seq_len.
             TypeError: a number of tokens is no whole number.
-            Nothing has changed in each case.
+            Nothing has changed in each case, nor when the batch cannot be made.
         """
         states = self._find_all(sequences)
         counts = _numbers_of_tokens(num_tokens, len(states))
@@ -237,15 +240,14 @@ class KVCache:
                 f"({self._block_size} tokens each)"
             ) from None
 
-        slots = array("q")
-        for state, count, taken in zip(states.values(), counts, wanted, strict=True):
-            state.blocks.extend(blocks[:taken])
-            del blocks[:taken]
-            for position in range(state.length, state.length + count):
-                block, offset = divmod(position, self._block_size)
-                slots.append(state.blocks[block] * self._block_size + offset)
-            state.length += count
-        return self._batch(states, slots)
+        try:
+            longer, slots = self._longer(states, counts, wanted, blocks)
+            batch = self._batch(longer, slots)
+        except BaseException:
+            self._pool.give_back(blocks)
+            raise
+        self._sequences.update(longer)  # now that nothing can fail any more
+        return batch
 
     def batch(self, sequences: Iterable[int]) -> Batch:
         """The sequences as they are, without new tokens.
@@ -393,6 +395,28 @@ class KVCache:
                     f"sequence {sequence} must have at most max_seq_len = {self._max_seq_len} "
                     f"tokens, got {state.length} + {count}"
                 )
+
+    def _longer(
+        self,
+        states: dict[int, _Sequence],
+        counts: list[int],
+        wanted: list[int],
+        blocks: list[int],
+    ) -> tuple[dict[int, _Sequence], array]:
+        """The sequences with their new tokens and blocks, and the slots of those tokens."""
+        longer: dict[int, _Sequence] = {}
+        slots = array("q")
+        more = iter(blocks)
+        for (number, state), count, taken in zip(states.items(), counts, wanted, strict=True):
+            table = state.blocks
+            if taken:
+                table = table + array("i", itertools.islice(more, taken))
+            length = state.length + count
+            for position in range(state.length, length):
+                block, offset = divmod(position, self._block_size)
+                slots.append(table[block] * self._block_size + offset)
+            longer[number] = _Sequence(length, table)
+        return longer, slots
 
     def _check_dtype(self, name: str, tensor: torch.Tensor) -> None:
         if tensor.dtype != self._dtype:

@@ -31,6 +31,30 @@ def test_out_of_blocks_changes_nothing():
     kv.append([second], [4])  # fits in the blocks that it has
 
 
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("full"), MemoryError(), KeyboardInterrupt()], ids=repr
+)
+@pytest.mark.parametrize("tensors", [0, 1, 2])  # of the batch, copied before it fails
+def test_an_append_whose_batch_cannot_be_made_changes_nothing(monkeypatch, tensors, error):
+    """Sequences would be longer by tokens that nobody wrote, and attend to what lay there."""
+    kv = kv_cache.make()
+    kv.add(), kv.add()
+    kv.append([0, 1], [5, 8])
+    before, copy, left = kv_cache.state(kv), kv._tensor, iter(range(tensors))
+
+    def fail(values, dtype):
+        if next(left, None) is None:
+            raise error
+        return copy(values, dtype)
+
+    monkeypatch.setattr(kv, "_tensor", fail)
+    with pytest.raises(type(error)):
+        kv.append([1, 0], [9, 4])
+    kv_cache.assert_unchanged(kv, before)
+    monkeypatch.undo()
+    assert kv.append([1, 0]).block_tables.tolist() == [[1, 2], [0, -1]]
+
+
 def test_freeing_twice_is_refused():
     kv = kv_cache.make()
     first, second = kv.add(), kv.add()
