@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from stablekv._numbers import INT32_MAX, whole_number, whole_numbers
+
 
 class OutOfBlocksError(RuntimeError):
     """More blocks were asked for than are free. Nothing has changed."""
@@ -19,10 +21,10 @@ class BlockPool:
         """All blocks are free.
 
         Raises:
-            ValueError: `num_blocks` is negative.
+            TypeError: `num_blocks` is no whole number.
+            ValueError: `num_blocks` is negative, or more than block tables of int32 can number.
         """
-        if num_blocks < 0:
-            raise ValueError(f"num_blocks must be >= 0, got {num_blocks}")
+        num_blocks = whole_number("num_blocks", num_blocks, 0, INT32_MAX)
         self._num_blocks = num_blocks
         self._first_fresh = 0  # it and the blocks after it were never taken
         self._returned: list[int] = []
@@ -45,10 +47,10 @@ class BlockPool:
 
         Raises:
             OutOfBlocksError: fewer are free; none is taken then.
+            TypeError: `count` is no whole number.
             ValueError: `count` is negative.
         """
-        if count < 0:
-            raise ValueError(f"count must be >= 0, got {count}")
+        count = whole_number("count", count, 0)
         if count > self.num_free:
             raise OutOfBlocksError(
                 f"{count} blocks wanted, {self.num_free} of {self._num_blocks} are free"
@@ -65,9 +67,11 @@ class BlockPool:
         """Frees blocks that were taken.
 
         Raises:
-            ValueError: a block is free already, comes twice, or does not exist; none is freed then.
+            TypeError: a block is no whole number.
+            ValueError: a block is free already, comes twice, or does not exist.
+            None is freed then.
         """
-        blocks = list(blocks)
+        blocks = whole_numbers("blocks", blocks)
         for block in blocks:
             if not 0 <= block < self._num_blocks:
                 raise ValueError(f"block {block} is not in a pool of {self._num_blocks}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import operator
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import SupportsIndex
 import torch
 
 from stablekv import attention, cache, layouts
+from stablekv._numbers import INT32_MAX, whole_number, whole_numbers
 from stablekv.block_pool import BlockPool, OutOfBlocksError
 
 # Fills the table of a shorter sequence up to the width of a batch; never read by the operators.
@@ -62,7 +62,8 @@ class KVCache:
         kv.free(sequence)
 
     Sequences share the pool and need not be of one length; a sequence has the same blocks in every
-    layer. Bookkeeping is on the host; only `append` and `batch` copy to the device.
+    layer. Bookkeeping is on the host; only `append` and `batch` copy to the device. Numbers of
+    sequences, tokens and layers are whole ones of any kind; a TypeError names one that is not.
 
     With `max_seq_len` the block tables of all batches are of one width and their max_seq_len is
     that: what torch.compile or a CUDA graph has of one batch then fits every other of as many
@@ -103,13 +104,12 @@ class KVCache:
                 limit when None.
 
         Raises:
+            TypeError: a number is no whole number, or a scale no number.
             ValueError: an argument that the operators do not take.
         """
-        for name, count in (("num_layers", num_layers), ("num_kv_heads", num_kv_heads)):
-            if count < 1:
-                raise ValueError(f"{name} must be >= 1, got {count}")
-        if max_seq_len is not None and max_seq_len < 1:
-            raise ValueError(f"max_seq_len must be >= 1, got {max_seq_len}")
+        num_layers = whole_number("num_layers", num_layers, 1)
+        if max_seq_len is not None:
+            max_seq_len = whole_number("max_seq_len", max_seq_len, 1, INT32_MAX)
         self._pool = BlockPool(num_blocks)
         self._max_seq_len = max_seq_len
         self._dtype = dtype
@@ -117,7 +117,7 @@ class KVCache:
         self._next_sequence = 0
         self._num_freed = 0
         self._owner = object()
-        self._block_size = block_size
+        self._block_size = whole_number("block_size", block_size)
         self._kv_cache_dtype = kv_cache_dtype
         self._layers = [
             layouts.allocate_cache(
@@ -197,10 +197,7 @@ class KVCache:
             UnknownSequenceError: there is no such sequence.
             ValueError: `num_tokens` is negative.
         """
-        state = self._find(sequence)
-        if num_tokens < 0:
-            raise ValueError(f"num_tokens must be >= 0, got {num_tokens}")
-        return -(-(state.length + num_tokens) // self._block_size) - len(state.blocks)
+        return self._more_blocks(self._find(sequence), whole_number("num_tokens", num_tokens, 0))
 
     def append(self, sequences: Iterable[int], num_tokens: Iterable[int] | int = 1) -> Batch:
         """Makes room for new tokens at the end of sequences.
@@ -218,8 +215,7 @@ class KVCache:
             UnknownSequenceError: there is no such sequence.
             ValueError: a sequence comes twice, a number of tokens is negative or missing, or a
                 sequence would be longer than max_seq_len.
-            TypeError: a number of tokens is no whole number.
-            Nothing has changed in each case, nor when the batch cannot be made.
+            Nothing has changed then, nor when the batch cannot be made.
         """
         states = self._find_all(sequences)
         counts = _numbers_of_tokens(num_tokens, len(states))
@@ -231,7 +227,7 @@ class KVCache:
         if any(count < 0 for count in counts):
             raise ValueError(f"num_tokens must be >= 0, got {counts}")
         self._check_lengths(states, counts)
-        wanted = [self.blocks_needed(*pair) for pair in zip(states, counts, strict=True)]
+        wanted = [self._more_blocks(*pair) for pair in zip(states.values(), counts, strict=True)]
         try:
             blocks = self._pool.take(sum(wanted))
         except OutOfBlocksError as error:
@@ -265,8 +261,9 @@ class KVCache:
             UnknownSequenceError: there is no such sequence, because it was freed already or never
                 added.
         """
+        sequence = whole_number("sequence", sequence)
         blocks = self._find(sequence).blocks
-        del self._sequences[operator.index(sequence)]
+        del self._sequences[sequence]
         self._pool.give_back(blocks)
         self._num_freed += 1
 
@@ -372,7 +369,7 @@ class KVCache:
         return self._layers[layer]
 
     def _find(self, sequence: int) -> _Sequence:
-        state = self._sequences.get(operator.index(sequence))
+        state = self._sequences.get(whole_number("sequence", sequence))
         if state is None:
             raise UnknownSequenceError(
                 f"sequence {sequence} is not in the cache: freed already, or never added"
@@ -381,10 +378,13 @@ class KVCache:
 
     def _find_all(self, sequences: Iterable[int]) -> dict[int, _Sequence]:
         """By number, in their order. Reads `sequences` once: it may be an iterator."""
-        numbers = [operator.index(sequence) for sequence in sequences]
+        numbers = whole_numbers("sequences", sequences)
         if len(set(numbers)) != len(numbers):
             raise ValueError(f"a sequence comes twice in {numbers}")
         return {number: self._find(number) for number in numbers}
+
+    def _more_blocks(self, state: _Sequence, num_tokens: int) -> int:
+        return -(-(state.length + num_tokens) // self._block_size) - len(state.blocks)
 
     def _check_lengths(self, states: dict[int, _Sequence], counts: list[int]) -> None:
         if self._max_seq_len is None:
@@ -446,7 +446,7 @@ class KVCache:
         )
 
     def _check_layer(self, layer: int) -> None:
-        if not 0 <= layer < len(self._layers):
+        if not 0 <= whole_number("layer", layer) < len(self._layers):
             raise ValueError(f"layer must be in [0, {len(self._layers) - 1}], got {layer}")
 
     def _check_current(self, batch: Batch) -> None:
@@ -464,7 +464,12 @@ class KVCache:
         return host.clone() if self._device.type == "cpu" else host.to(self._device)
 
     def _scales(self, name: str, scale: float | Sequence[float] | torch.Tensor) -> torch.Tensor:
-        values = torch.as_tensor(scale, dtype=torch.float32)
+        try:
+            values = torch.as_tensor(scale, dtype=torch.float32)
+        except (RuntimeError, TypeError, ValueError):  # whichever torch has for what it is
+            raise TypeError(
+                f"{name} must be a number, a number for each layer or a tensor, got {scale!r}"
+            ) from None
         if not bool((values.isfinite() & (values > 0)).all()):
             raise ValueError(f"{name} must be finite and > 0, got {scale}")
         values = values.to(self._device)
@@ -481,5 +486,5 @@ class KVCache:
 def _numbers_of_tokens(num_tokens: Iterable[int] | int, num_sequences: int) -> list[int]:
     """One for each sequence, whatever kind of whole numbers they are."""
     if isinstance(num_tokens, SupportsIndex) and getattr(num_tokens, "ndim", 0) == 0:
-        return [operator.index(num_tokens)] * num_sequences
-    return [operator.index(count) for count in num_tokens]
+        return [whole_number("num_tokens", num_tokens)] * num_sequences
+    return whole_numbers("num_tokens", num_tokens)

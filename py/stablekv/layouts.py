@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch
 
 from stablekv import _host_memory
+from stablekv._numbers import INT32_MAX, whole_number
 
 HEAD_SIZES = (32, 64, 80, 96, 112, 120, 128, 192, 256)
 BLOCK_SIZES = (8, 16, 32)
@@ -142,8 +143,14 @@ def allocate_cache(
     On the CPU in huge pages, where Linux gives them: decode attention is 8 to 14% faster on them.
 
     Raises:
-        ValueError: a head size, block size or dtype that the operators do not take.
+        TypeError: a number is no whole number.
+        ValueError: fewer blocks than none or fewer heads than one, or a head size, block size or
+            dtype that the operators do not take.
     """
+    num_blocks = whole_number("num_blocks", num_blocks, 0, INT32_MAX)
+    num_kv_heads = whole_number("num_kv_heads", num_kv_heads, 1, INT32_MAX)
+    head_size = whole_number("head_size", head_size)
+    block_size = whole_number("block_size", block_size)
     if head_size not in HEAD_SIZES:
         raise ValueError(f"head_size must be one of {_listed(HEAD_SIZES)}, got {head_size}")
     if block_size not in BLOCK_SIZES:

@@ -63,6 +63,27 @@ def test_negative_counts_are_refused():
         BlockPool(1).take(-1)
 
 
+@pytest.mark.parametrize("count", [1.5, 1.0, "1", None])
+def test_blocks_are_counted_in_whole_numbers(count):
+    with pytest.raises(TypeError, match=f"num_blocks must be a whole number, got {count!r}"):
+        BlockPool(count)
+    pool = BlockPool(3)
+    with pytest.raises(TypeError, match=f"count must be a whole number, got {count!r}"):
+        pool.take(count)
+    assert sorted(pool.take(3)) == [0, 1, 2]
+    with pytest.raises(TypeError, match="blocks must be whole numbers, got "):
+        pool.give_back([0, count])
+    with pytest.raises(TypeError, match="blocks must be whole numbers, got 1"):
+        pool.give_back(1)
+    assert pool.num_taken == 3
+
+
+@pytest.mark.parametrize("count", [2**31, 10**12, 10**19])
+def test_more_blocks_than_a_table_can_number_are_refused(count):
+    with pytest.raises(ValueError, match=f"num_blocks must be <= 2147483647, got {count}"):
+        BlockPool(count)
+
+
 def test_an_empty_pool():
     pool = BlockPool(0)
     assert pool.take(0) == []

@@ -1,5 +1,7 @@
 """What KVCache refuses, in words, and that it is as before then."""
 
+import re
+
 import pytest
 import torch
 from stablekv import OutOfBlocksError, UnknownSequenceError
@@ -193,13 +195,30 @@ def test_a_batch_of_another_cache_is_refused():
     kv.write(0, row, row, batch)
 
 
-@pytest.mark.parametrize("count", [1.0, [1.0, 2.0], None])
-def test_tokens_are_counted_in_whole_numbers(count):
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda kv: kv.append([0, 1], 1.0), "num_tokens must be whole numbers, got 1.0"),
+        (lambda kv: kv.append([0, 1], [1, 2.0]), r"num_tokens must be .* numbers, got \[1, 2.0\]"),
+        (lambda kv: kv.append([0, 1], None), "num_tokens must be whole numbers, got None"),
+        (lambda kv: kv.append([0], torch.tensor(1.5)), "num_tokens must be .*, got tensor"),
+        (lambda kv: kv.append(5), "sequences must be whole numbers, got 5"),
+        (lambda kv: kv.append(["0"]), r"sequences must be whole numbers, got \['0'\]"),
+        (lambda kv: kv.batch([0.0]), r"sequences must be whole numbers, got \[0.0\]"),
+        (lambda kv: kv.blocks_needed(0, 1.5), "num_tokens must be a whole number, got 1.5"),
+        (lambda kv: kv.blocks_needed(0.0), "sequence must be a whole number, got 0.0"),
+        (lambda kv: kv.length("0"), "sequence must be a whole number, got '0'"),
+        (lambda kv: kv.free(0.0), "sequence must be a whole number, got 0.0"),
+        (lambda kv: kv.tensors("0"), "layer must be a whole number, got '0'"),
+        (lambda kv: kv.tensors(0.0), "layer must be a whole number, got 0.0"),
+    ],
+)
+def test_sequences_tokens_and_layers_are_whole_numbers(call, message):
     kv = kv_cache.make()
     kv.add(), kv.add()
     before = kv_cache.state(kv)
-    with pytest.raises(TypeError):
-        kv.append([0, 1], count)
+    with pytest.raises(TypeError, match=message):
+        call(kv)
     kv_cache.assert_unchanged(kv, before)
 
 
@@ -238,8 +257,28 @@ def test_keys_must_be_as_many_as_new_tokens(tokens):
         ({"v_scale": [1.0, float("nan")]}, r"v_scale must be finite and > 0, got \[1.0, nan\]"),
         ({"k_scale": float("inf")}, "k_scale must be finite and > 0, got inf"),
         ({"max_seq_len": 0}, "max_seq_len must be >= 1, got 0"),
+        ({"max_seq_len": 2**31}, "max_seq_len must be <= 2147483647, got 2147483648"),
+        ({"num_blocks": 10**12}, "num_blocks must be <= 2147483647, got 1000000000000"),
     ],
 )
 def test_a_wrong_cache_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         kv_cache.make(**change)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["num_layers", "num_blocks", "num_kv_heads", "head_size", "block_size", "max_seq_len"],
+)
+@pytest.mark.parametrize("number", [8.0, "8"])
+def test_sizes_of_a_cache_are_whole_numbers(name, number):
+    with pytest.raises(TypeError, match=f"{name} must be a whole number, got {number!r}"):
+        kv_cache.make(**{name: number})
+
+
+@pytest.mark.parametrize("name", ["k_scale", "v_scale"])
+@pytest.mark.parametrize("scale", ["x", None, [1.0, "x"], [[1.0], [1.0, 2.0]], 1j], ids=repr)
+def test_scales_that_are_no_numbers_are_refused(name, scale):
+    message = f"{name} must be a number, a number for each layer or a tensor, got {scale!r}"
+    with pytest.raises(TypeError, match=re.escape(message)):
+        kv_cache.make(**{name: scale})

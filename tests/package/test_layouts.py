@@ -75,10 +75,17 @@ def test_both_caches_are_on_the_device():
     assert [cache.device.type for cache in caches] == ["meta", "meta"]
 
 
+_GOOD = dict(num_blocks=2, num_kv_heads=1, head_size=64, block_size=16, dtype=torch.float32)
+
+
 @pytest.mark.parametrize(
     "change, message",
     [
         ({"head_size": 48}, "head_size must be one of 32, .*, got 48"),
+        ({"num_blocks": -1}, "num_blocks must be >= 0, got -1"),
+        ({"num_blocks": 2**31}, "num_blocks must be <= 2147483647, got 2147483648"),
+        ({"num_kv_heads": 0}, "num_kv_heads must be >= 1, got 0"),
+        ({"num_kv_heads": 2**31}, "num_kv_heads must be <= 2147483647, got 2147483648"),
         ({"block_size": 12}, "block_size must be one of 8, 16, 32, got 12"),
         ({"dtype": torch.float64}, r"dtype must be one of .*, got torch\.float64"),
         ({"kv_cache_dtype": "fp4"}, "kv_cache_dtype must be one of .*, got 'fp4'"),
@@ -86,6 +93,12 @@ def test_both_caches_are_on_the_device():
     ],
 )
 def test_allocate_cache_refuses_what_the_operators_do(change, message):
-    good = {"num_blocks": 2, "num_kv_heads": 1, "head_size": 64, "block_size": 16}
     with pytest.raises(ValueError, match=message):
-        layouts.allocate_cache(**{**good, "dtype": torch.float32, **change})
+        layouts.allocate_cache(**{**_GOOD, **change})
+
+
+@pytest.mark.parametrize("name", ["num_blocks", "num_kv_heads", "head_size", "block_size"])
+def test_allocate_cache_takes_whole_numbers(name):
+    number = float(_GOOD[name])
+    with pytest.raises(TypeError, match=f"{name} must be a whole number, got {number}"):
+        layouts.allocate_cache(**{**_GOOD, name: number})
