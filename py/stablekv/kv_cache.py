@@ -280,17 +280,20 @@ class KVCache:
             RuntimeError: as stablekv.reshape_and_cache; nothing is written.
             UnknownSequenceError: a sequence of the batch has been freed since; not in compiled
                 code, which does not check it.
-            ValueError: there is no such layer, `key` has not one token for each new token of the
-                batch or is of another dtype than the cache's, or the batch is another cache's.
+            ValueError: there is no such layer, `key` or `value` has not one token for each new
+                token of the batch, `key` is of another dtype than the cache's, or the batch is
+                another cache's.
         """
         self._check_layer(layer)
         self._check_dtype("key", key)
         self._check_current(batch)
-        if key.dim() > 0 and key.shape[0] != batch.slot_mapping.shape[0]:
-            raise ValueError(
-                f"key must have {batch.slot_mapping.shape[0]} tokens, one for each new token of "
-                f"the batch, got {key.shape[0]}"
-            )
+        num_tokens = batch.slot_mapping.shape[0]
+        for name, tensor in (("key", key), ("value", value)):
+            if tensor.dim() > 0 and tensor.shape[0] != num_tokens:
+                raise ValueError(
+                    f"{name} must have {num_tokens} tokens, one for each new token of the batch, "
+                    f"got {tensor.shape[0]}"
+                )
         key_cache, value_cache = self._layers[layer]
         cache.reshape_and_cache(
             key,

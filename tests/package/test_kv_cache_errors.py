@@ -229,14 +229,16 @@ def test_a_key_without_dimensions_is_refused_in_words():
         kv.write(0, torch.ones(()), torch.ones(()), batch)
 
 
+@pytest.mark.parametrize("name", ["key", "value"])
 @pytest.mark.parametrize("tokens", [1, 3])
-def test_keys_must_be_as_many_as_new_tokens(tokens):
+def test_keys_and_values_must_be_as_many_as_new_tokens(name, tokens):
     kv = kv_cache.make()
     batch = kv.append([kv.add()], [2])
     before = kv_cache.state(kv)
-    row = torch.ones(tokens, HEADS, SIZE)
-    with pytest.raises(ValueError, match=f"key must have 2 tokens, .*, got {tokens}"):
-        kv.write(0, row, row, batch)
+    rows = {"key": torch.ones(2, HEADS, SIZE), "value": torch.ones(2, HEADS, SIZE)}
+    rows[name] = torch.ones(tokens, HEADS, SIZE)
+    with pytest.raises(ValueError, match=f"{name} must have 2 tokens, .*, got {tokens}"):
+        kv.write(0, **rows, batch=batch)
     kv_cache.assert_unchanged(kv, before)
 
 
