@@ -98,6 +98,29 @@ def test_operators_that_cannot_be_listed(monkeypatch):
     ]
 
 
+def test_devices_that_cannot_be_listed(monkeypatch):
+    """A device may be there, and broken: not the note of a machine that has none."""
+    seen = probe()
+    del seen.values["cuda"]
+    seen.errors["cuda"] = "RuntimeError: CUDA error: out of order"
+    found = report_of(monkeypatch, seen)
+    assert not found["ok"]
+    assert found["problems"] == [
+        "the CUDA devices cannot be listed: RuntimeError: CUDA error: out of order"
+    ]
+    assert not any("operators run on the CPU alone" in note for note in found["notes"])
+    assert found["cuda"]["error"] == "RuntimeError: CUDA error: out of order"
+
+
+def test_clashes_that_cannot_be_looked_for(monkeypatch):
+    seen = probe()
+    del seen.values["clashes"]
+    seen.errors["clashes"] = "AttributeError: out of order"
+    assert report_of(monkeypatch, seen)["problems"] == [
+        "operators of the same names cannot be looked for: AttributeError: out of order"
+    ]
+
+
 def test_a_driver_without_a_device(monkeypatch):
     monkeypatch.setattr(devices, "driver", lambda: "580.65.06")
     notes = report_of(monkeypatch, probe(seen=()))["notes"]

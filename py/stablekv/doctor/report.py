@@ -92,6 +92,7 @@ def _cuda(probe: child.Probe) -> dict[str, Any]:
     return {
         "driver": _try(devices.driver, lambda words: None),
         "driver_cuda": seen.get("driver_cuda"),
+        "error": probe.errors.get("cuda"),
         "why_none": seen.get("why_none", probe.errors.get("cuda", "torch was not asked")),
         "devices": [
             {**device, "runs": architectures.for_device(codes, tuple(device["capability"]))}
@@ -115,6 +116,10 @@ def _problems(found: Report, probe: child.Probe) -> list[str]:
     ]
     if probe.death:
         problems.append(probe.death)
+    if "clashes" in probe.errors:
+        problems.append(
+            f"operators of the same names cannot be looked for: {probe.errors['clashes']}"
+        )
     if library["error"]:
         problems.append(f"the library does not load: {library['error']}")
     if library["loaded"]:
@@ -134,13 +139,15 @@ def _problems(found: Report, probe: child.Probe) -> list[str]:
             problems.append(
                 "there is a CUDA device, and this library is built without CUDA: calls on it fail"
             )
+    if cuda["error"]:
+        problems.append(f"the CUDA devices cannot be listed: {cuda['error']}")
     return problems
 
 
 def _notes(found: Report) -> list[str]:
     cuda = found["cuda"]
     notes = []
-    if not cuda["devices"]:
+    if not cuda["devices"] and not cuda["error"]:
         notes.append(f"operators run on the CPU alone: {cuda['why_none']}")
         if cuda["driver"]:
             notes.append(f"there is an NVIDIA driver, {cuda['driver']}, all the same")
