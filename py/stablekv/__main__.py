@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from stablekv.doctor import probe, report, text
+from stablekv.doctor import report, text
 
 
 def main(arguments: list[str]) -> int:
@@ -24,13 +24,8 @@ def main(arguments: list[str]) -> int:
         metavar="MODULE",
         help="import MODULE before the library, to see whether both can live in one process",
     )
-    inner = commands.add_parser("probe")  # the doctor's own child: see doctor/child.py
-    inner.add_argument("modules", nargs="*")
     options = parser.parse_args(arguments)
 
-    if options.command == "probe":
-        probe.run(options.modules)
-        return 0
     found = report.make(options.modules)
     sys.stdout.reconfigure(errors="backslashreplace")  # paths may have what the terminal lacks
     print(text.as_json(found) if options.json else text.as_text(found))

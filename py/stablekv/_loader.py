@@ -72,6 +72,16 @@ def registered_operators() -> list[str]:
     return [name for name in ours if _has_operator(*name.split("::"))]
 
 
+def registered_by_others() -> list[str]:
+    """The same, without those that the library itself has registered."""
+    try:
+        path = find_library()
+    except ImportError:
+        return registered_operators()
+    is_ours = _is_loaded(path) and not _was_refused(path)
+    return [] if is_ours else registered_operators()
+
+
 def check_operator_names(registered: list[str], path: Path) -> None:
     """Raises ImportError when the names that `path` would define are in `registered`."""
     if registered:

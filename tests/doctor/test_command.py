@@ -25,6 +25,13 @@ def test_without_a_command_the_usage_is_printed():
     assert done.stderr.startswith("usage: python -m stablekv")
 
 
+def test_the_help_is_of_what_is_for_users():
+    done = run_module("-m", "stablekv", "--help")
+    assert done.returncode == 0
+    assert "{doctor}" in done.stdout
+    assert "probe" not in done.stdout
+
+
 def test_another_program_gets_the_package(tmp_path):
     """Its package imports stablekv while Python looks for its __main__, and names it as well."""
     (tmp_path / "other").mkdir()
@@ -39,6 +46,8 @@ def test_another_program_gets_the_package(tmp_path):
     [
         (["-m"], ["python", "-m", "stablekv"], True),
         (["-m", "doctor"], ["python", "-X", "utf8", "-m", "stablekv", "doctor"], True),
+        (["-m", "json"], ["python", "-m", "stablekv.doctor.probe", "json"], True),
+        (["-m"], ["python", "-m", "stablekv.bench"], False),
         (["-m", "stablekv"], ["python", "-m", "pytest", "stablekv"], False),
         (["-m"], ["python", "-m", "stablekv_tools"], False),
         (["/a/pytest.py", "-m", "stablekv"], ["python", "/a/pytest.py", "-m", "stablekv"], False),

@@ -135,6 +135,35 @@ def test_another_library_has_the_operators(tmp_path):
     assert "_C::paged_attention_v1 already registered" in problem
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from stablekv import KVCache",
+        "import stablekv, torch\ntorch.ops._C.paged_attention_v1",
+        "import stablekv.layouts\nstablekv.KVCache",
+    ],
+)
+def test_a_module_that_uses_stablekv_has_all_of_it(tmp_path, code):
+    (tmp_path / "user.py").write_text(code)
+    found = diagnosis("--with", "user", first=[tmp_path], code=0)
+    assert found["modules"] == [{"module": "user", "error": None}]
+    assert found["clashes"] == []
+    assert found["library"]["path"] == LIBRARY
+
+
+def test_a_module_that_uses_stablekv_beside_another_library(tmp_path):
+    (tmp_path / "rival.py").write_text(
+        'import torch\nlibrary = torch.library.Library("_C", "FRAGMENT")\n'
+        'library.define("paged_attention_v1(Tensor x) -> ()")\n'
+    )
+    (tmp_path / "user.py").write_text("from stablekv import KVCache")
+    found = diagnosis("--with", "rival", "--with", "user", first=[tmp_path], code=1)
+    assert found["clashes"] == ["_C::paged_attention_v1"]
+    user, library = found["problems"]
+    assert user.startswith("module user cannot be imported: ImportError: stablekv: cannot load")
+    assert library.startswith("the library does not load: ImportError: stablekv: cannot load")
+
+
 def test_a_module_that_ends_the_process_without_a_word(tmp_path):
     (tmp_path / "leaver.py").write_text("import os\nos._exit(0)\n")
     (problem,) = diagnosis("--with", "leaver", first=[tmp_path], code=1)["problems"]

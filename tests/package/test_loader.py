@@ -205,3 +205,14 @@ def test_registered_operators_are_found(monkeypatch, torch_can_list):
     assert set(_loader.registered_operators()) == set(_operators.qualified_names())
     monkeypatch.setattr(_operators, "OPERATORS", {"_C": ("paged_attention_v1", "no_such_thing")})
     assert _loader.registered_operators() == ["_C::paged_attention_v1"]
+
+
+def test_operators_of_the_library_are_not_of_others(monkeypatch, tmp_path):
+    assert _loader.registered_by_others() == []
+    with monkeypatch.context() as refused:
+        refused.setattr(_loader, "_was_refused", lambda path: True)
+        assert _loader.registered_by_others() == _loader.registered_operators()
+    for library in ("missing.so", "empty.so"):
+        monkeypatch.setenv("STABLEKV_LIBRARY", str(tmp_path / library))
+        assert _loader.registered_by_others() == _loader.registered_operators()
+        (tmp_path / "empty.so").touch()

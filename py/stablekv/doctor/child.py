@@ -24,7 +24,7 @@ class Probe:
 
 def run(modules: Sequence[str]) -> Probe:
     """Runs the probe with this interpreter; does not raise for what the child does."""
-    command = [sys.executable, "-m", "stablekv", "probe", "--", *modules]
+    command = [sys.executable, "-m", "stablekv.doctor.probe", *modules]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=_SECONDS
