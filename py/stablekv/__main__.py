@@ -27,7 +27,8 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
 
     found = report.make(options.modules)
-    sys.stdout.reconfigure(errors="backslashreplace")  # paths may have what the terminal lacks
+    if sys.stdout is not None:  # as it is where the shell has closed it
+        sys.stdout.reconfigure(errors="backslashreplace")  # paths may have what the terminal lacks
     print(text.as_json(found) if options.json else text.as_text(found))
     return 0 if found["ok"] else 1
 

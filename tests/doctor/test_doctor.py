@@ -183,3 +183,14 @@ def test_a_path_that_the_terminal_cannot_show(tmp_path):
 def test_a_module_that_is_not_there():
     (problem,) = diagnosis("--with", "no_such_module", code=1)["problems"]
     assert problem.startswith("module no_such_module cannot be imported: ModuleNotFoundError")
+
+
+def test_nobody_reads_it():
+    """As with `>&-`: the exit code says all."""
+    done = run_module(
+        "-c",
+        "import os, sys; os.close(1); python = sys.executable; "
+        "os.execv(python, [python, '-m', 'stablekv', 'doctor'])",
+        STABLEKV_LIBRARY=LIBRARY,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
