@@ -141,6 +141,25 @@ def test_a_peer_that_does_not_work_is_left_out(monkeypatch):
     ]
 
 
+@pytest.mark.parametrize("place", ["limit.read_time", "decode.make_data", "make_work"])
+def test_a_case_without_memory_for_it_is_left_out(monkeypatch, place):
+    def full(*arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.\nOr so")
+
+    case = decode_cases.DecodeCase(1, 40, 4, 2)
+    monkeypatch.setattr(run.decode_cases, "CPU", [case])
+    monkeypatch.setattr(f"stablekv.bench.run.{place}", full)
+    said = []
+    pattern = "^decode/|^reshape_and_cache/1/random/auto$"
+    rows = list(run.measure(torch.device("cpu"), pattern, False, 0.01, said.append))
+    names = [case.name, "reshape_and_cache/1/random/auto"]
+    lost = names.pop(place == "make_work")
+    assert [row.case for row in rows] == names
+    assert said == [
+        f"{lost} is left out: OutOfMemoryError: CUDA out of memory. Tried to allocate 9 GiB."
+    ]
+
+
 def test_the_list_has_every_case_once():
     done = _program("--device=cpu", "--list")
     assert done.stdout.splitlines() == run.names(torch.device("cpu"))

@@ -18,9 +18,9 @@ from stablekv.bench.work import Work
 OURS = "stablekv"
 
 
-def names(device: torch.device) -> list[str]:
-    """Every case there is for a kind of device."""
-    return [case.name for case in (*_decode_cases(device), *_cache_cases(device))]
+def names(device: torch.device, pattern: str = "") -> list[str]:
+    """The cases for a kind of device whose name `pattern` is found in."""
+    return [case.name for case in _cases(device, pattern)]
 
 
 def machine_of(device: torch.device) -> dict[str, str]:
@@ -48,21 +48,26 @@ def measure(
         pattern: a regular expression.
         with_peers: whether to time others as well.
         seconds: to spend on each timing.
-        say: told what cannot be measured, and why.
+        say: told what cannot be measured, and why: a case that the device has not the memory for,
+            or a peer.
 
     Raises:
         WrongAnswer: this library computes something else than the reference.
     """
-    wanted = re.compile(pattern)
-    for case in _decode_cases(device):
-        if wanted.search(case.name):
-            yield from _measure_decode(case, device, with_peers, seconds, say)
-    for case in _cache_cases(device):
-        if wanted.search(case.name):
-            work = make_work(case, device)
-            yield _row(case.name, OURS, work, device, seconds, limit.copy_time(case.bytes, device))
-            del work
-            _free(device)
+    for case in _cases(device, pattern):
+        try:
+            if isinstance(case, decode_cases.DecodeCase):
+                yield from _measure_decode(case, device, with_peers, seconds, say)
+            else:
+                yield _measure_cache(case, device, seconds)
+        except torch.OutOfMemoryError as error:
+            say(f"{case.name} is left out: {_in_a_line(error)}")
+        _free(device)
+
+
+def _measure_cache(case: cache_cases.CacheCase, device: torch.device, seconds: float) -> Row:
+    work = make_work(case, device)
+    return _row(case.name, OURS, work, device, seconds, limit.copy_time(case.bytes, device))
 
 
 def _measure_decode(
@@ -80,13 +85,14 @@ def _measure_decode(
         try:
             row = _row(case.name, name, make(), device, seconds, floor)
         except Exception as error:  # of somebody else's code, of any release: it may be any
-            why = " ".join([f"{type(error).__name__}:", *str(error).splitlines()[:1]])
-            say(f"{case.name}: {name} is left out: {why}")
+            say(f"{case.name}: {name} is left out: {_in_a_line(error)}")
         else:
             yield row
         _free(device)
-    del data
-    _free(device)
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join([f"{type(error).__name__}:", *str(error).splitlines()[:1]])
 
 
 def _row(
@@ -107,14 +113,15 @@ def _row(
     )
 
 
-def _decode_cases(device: torch.device) -> list[decode_cases.DecodeCase]:
-    if device.type == "cpu":
-        return decode_cases.CPU
-    return [*decode_cases.GRID, *decode_cases.OTHERS]
-
-
-def _cache_cases(device: torch.device) -> list[cache_cases.CacheCase]:
-    return [case for case in cache_cases.cases() if device.type == "cuda" or not case.only_cuda]
+def _cases(
+    device: torch.device, pattern: str
+) -> list[decode_cases.DecodeCase | cache_cases.CacheCase]:
+    if device.type == "cuda":
+        cases = [*decode_cases.GRID, *decode_cases.OTHERS, *cache_cases.cases()]
+    else:
+        cases = [*decode_cases.CPU, *(c for c in cache_cases.cases() if not c.only_cuda)]
+    wanted = re.compile(pattern)
+    return [case for case in cases if wanted.search(case.name)]
 
 
 def _free(device: torch.device) -> None:
