@@ -63,6 +63,12 @@ def test_no_case_is_an_error():
         (["--cases=("], "--cases=(: no regular expression: "),
         (["--json=/not/there/x.json"], "--json=/not/there/x.json: its folder cannot be written to"),
         (["--plot=/not/there/x.png"], "--plot=/not/there/x.png: its folder cannot be written to"),
+        (["--json=/"], "--json=/: it is a folder"),
+        (["--plot=x.gif"], "--plot=x.gif: it must end in .png or .svg"),
+        (
+            ["--plot=x.png", "--cases=^convert_fp8|/c2048r"],
+            "--plot=x.png: it shows no case that --cases=^convert_fp8|/c2048r finds",
+        ),
         (["--device=meta"], "value should be one of <cpu|cuda>"),
     ],
 )
@@ -71,6 +77,7 @@ def test_what_cannot_end_well_is_not_begun(arguments, message):
     assert done.returncode == 1
     assert message in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+    assert not done.stdout.startswith("torch: ")  # what a run begins with
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
@@ -100,6 +107,39 @@ def test_an_interrupted_run_writes_what_it_has(tmp_path):
     assert (done.returncode, done.stderr) == (1, "interrupted after 1 rows\n")
     found = json.loads((tmp_path / "out.json").read_text())
     assert [row["case"] for row in found["rows"]] == ["reshape_and_cache/1/random/auto"]
+
+
+@pytest.mark.parametrize(
+    "error, said",
+    [
+        ("WrongAnswer('bad')", "a wrong answer is not timed: bad"),
+        ("RuntimeError('CUDA error')", "RuntimeError: CUDA error"),
+    ],
+)
+def test_a_run_that_fails_writes_what_it_has(tmp_path, error, said):
+    """Also where nothing of it can be plotted."""
+    code = f"""
+        import sys
+        from stablekv.bench import __main__, run
+        from stablekv.bench.work import WrongAnswer
+
+        measure = run.measure
+
+        def failing(device, pattern, *more):
+            yield next(measure(device, "^reshape_and_cache/1/", *more))
+            raise {error}
+
+        run.measure = failing
+        sys.argv = ["bench", "--device=cpu", "--seconds=0.01", "--json={tmp_path}/out.json",
+                    "--plot={tmp_path}/out.png"]
+        __main__.run_main()
+        """
+    done = run_python(code)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, said)
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert [row["case"] for row in found["rows"]] == ["reshape_and_cache/1/random/auto"]
+    assert done.stdout.endswith("no case that the plot shows was measured: there is none\n")
+    assert not (tmp_path / "out.png").exists()
 
 
 def test_a_wrong_answer_is_not_timed():
@@ -157,6 +197,26 @@ def test_a_case_without_memory_for_it_is_left_out(monkeypatch, place):
     assert [row.case for row in rows] == names
     assert said == [
         f"{lost} is left out: OutOfMemoryError: CUDA out of memory. Tried to allocate 9 GiB."
+    ]
+
+
+def test_a_run_without_memory_for_any_case_is_an_error():
+    code = """
+        import sys
+        from stablekv.bench import __main__, run
+        run.measure = lambda *arguments: iter(())
+        sys.argv = ["bench", "--device=cpu"]
+        __main__.run_main()
+        """
+    done = run_python(code)
+    assert (done.returncode, done.stderr) == (1, "every case was left out\n")
+
+
+def test_the_list_is_of_the_cases_that_are_asked_for():
+    done = _program("--device=cpu", "--list", "--cases=^reshape_and_cache/1/")
+    assert done.stdout.splitlines() == [
+        "reshape_and_cache/1/random/auto",
+        "reshape_and_cache/1/random/fp8",
     ]
 
 

@@ -8,18 +8,29 @@ import pathlib
 
 from stablekv.bench.results import Run
 
+SUFFIXES = (".png", ".svg")
+
 
 def is_possible() -> bool:
     """Whether matplotlib is installed."""
     return importlib.util.find_spec("matplotlib") is not None
 
 
+def shows(case: str) -> bool:
+    """Whether the plot has a place for the case of this name: decode, and no variant of a shape.
+
+    Those (head sizes, versions, lengths that differ) have no size of their own to stand at.
+    """
+    kind, *words = case.split("/")
+    return kind == "decode" and len(words) == 4 and not words[2].endswith("r")
+
+
 def write_plot(run: Run, path: pathlib.Path) -> None:
-    """Writes the decode rows of a run as a picture; the suffix of `path` says of what kind.
+    """Writes the rows of a run that it shows as a picture; the suffix of `path` says of what kind.
 
     Raises:
         ImportError: matplotlib is not installed.
-        ValueError: the run has no decode rows.
+        ValueError: the run has no such rows.
     """
     import matplotlib
 
@@ -28,10 +39,8 @@ def write_plot(run: Run, path: pathlib.Path) -> None:
 
     points = collections.defaultdict(lambda: collections.defaultdict(list))
     for row in run.rows:
-        kind, *words = row.case.split("/")
-        # Variants of one shape (head sizes, versions) have no size of their own to stand at.
-        if kind == "decode" and len(words) == 4 and not words[2].endswith("r"):
-            heads, _, _, stored = words
+        if shows(row.case):
+            _, heads, _, _, stored = row.case.split("/")
             place = points[heads, stored]
             place[row.subject].append((row.bytes / 2**20, row.gigabytes_per_second))
             place["limit"].append((row.bytes / 2**20, row.bytes / row.limit / 1e3))
