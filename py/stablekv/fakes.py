@@ -66,9 +66,16 @@ def _fake_of(name: str, operator: torch._ops.OpOverload) -> Callable[..., None]:
     return fake
 
 
+def _tensor(name: str, given: dict[str, object], argument: str) -> torch.Tensor:
+    """A schema lets None pass where it wants a tensor."""
+    value = given[argument]
+    if not isinstance(value, torch.Tensor):
+        raise RuntimeError(f"{name}: {argument} must be a tensor, got {value}")
+    return value
+
+
 def _check_one_device(name: str, given: dict[str, object], principal: str) -> None:
-    home = given[principal]
-    assert isinstance(home, torch.Tensor)
+    home = _tensor(name, given, principal)
     for argument, value in given.items():
         if isinstance(value, torch.Tensor) and value.device != home.device:
             raise RuntimeError(
@@ -79,10 +86,9 @@ def _check_one_device(name: str, given: dict[str, object], principal: str) -> No
 
 def _check_swap_blocks(given: dict[str, object]) -> None:
     """The mapping is on the CPU; each cache is there or on the one CUDA device of the call."""
-    src, dst, mapping = (given[n] for n in ("src", "dst", "block_mapping"))
-    assert isinstance(src, torch.Tensor)
-    assert isinstance(dst, torch.Tensor)
-    assert isinstance(mapping, torch.Tensor)
+    src, dst, mapping = (
+        _tensor("swap_blocks", given, argument) for argument in ("src", "dst", "block_mapping")
+    )
     if src.device.type == dst.device.type == mapping.device.type == "meta":
         return
     for argument, cache in (("src", src), ("dst", dst)):

@@ -197,9 +197,31 @@ def _check_step(step, lengths, device, max_seq_len=None):
 
 @pytest.mark.parametrize("operator", OPERATORS, ids=str)
 def test_a_call_all_on_meta_does_nothing(operator):
+    assert operator.call(**_on_meta(operator)) is None
+
+
+def _on_meta(operator):
     arguments = operator.build(_VARIANTS[0], "cpu")
-    on_meta = {n: v.to("meta") if isinstance(v, torch.Tensor) else v for n, v in arguments.items()}
-    assert operator.call(**on_meta) is None
+    return {n: v.to("meta") if isinstance(v, torch.Tensor) else v for n, v in arguments.items()}
+
+
+@pytest.mark.parametrize("operator", OPERATORS, ids=str)
+def test_none_for_the_first_input_is_named_on_meta_too(operator):
+    schema = getattr(getattr(torch.ops, operator.namespace), operator.name).default._schema
+    read = [a for a in schema.arguments if str(a.type) == "Tensor" and a.alias_info is None]
+    _check_none_is_refused(operator, read[0].name)
+
+
+@pytest.mark.parametrize("argument", ["src", "dst", "block_mapping"])
+def test_none_for_a_tensor_of_swap_blocks_is_named_on_meta_too(argument):
+    (operator,) = (operator for operator in OPERATORS if operator.name == "swap_blocks")
+    _check_none_is_refused(operator, argument)
+
+
+def _check_none_is_refused(operator, argument):
+    message = f"{operator.name}: {argument} must be a tensor, got None"
+    with pytest.raises(RuntimeError, match=message):
+        operator.call(**{**_on_meta(operator), argument: None})
 
 
 def test_every_operator_has_a_fake():
