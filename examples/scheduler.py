@@ -117,16 +117,30 @@ class Scheduler:
         self._waiting.append(request)
 
     def run(self) -> None:
-        """Serves all requests to their ends."""
+        """Serves all requests to their ends.
+
+        What the model or a callback raises is raised here. The requests that run are then dropped:
+        they keep what was generated and their blocks go back. Those that wait can still be run.
+        """
         for _ in self.steps():
             pass
 
     def steps(self) -> Iterator[None]:
         """As `run`, stopping after each step, so that requests can be submitted in between."""
         while self._waiting or self._running:
-            self._admit()
-            self._decode()
+            try:
+                self._admit()
+                self._decode()
+            except BaseException:
+                self._drop_running()
+                raise
             yield
+
+    def _drop_running(self) -> None:
+        while self._running:
+            request = self._running.pop()
+            self._kv.free(request.sequence)
+            request.sequence = None
 
     def _admit(self) -> None:
         """Prefills requests from the front of the queue while there is room."""

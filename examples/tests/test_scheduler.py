@@ -157,6 +157,36 @@ def test_requests_may_come_while_others_run():
     assert (scheduler.num_running, scheduler.num_waiting) == (0, 0)
 
 
+@pytest.mark.parametrize("failing", ["prefill", "decode", "on_admit", "on_token", "on_finish"])
+def test_after_an_error_those_who_wait_can_be_served(monkeypatch, failing):
+    requests = requests_of((21, 4), (9, 1), (5, 3), (7, 6))
+    kv = paged_llama.new_cache(MODEL, num_blocks=8, block_size=8, kv_cache_dtype="auto")
+    llama = paged_llama.PagedLlama(MODEL, kv)
+
+    def fail(*_):
+        raise RuntimeError("out of order")
+
+    callbacks = {failing: fail} if failing.startswith("on_") else {}
+    scheduler = Scheduler(llama, batch_size=2, **callbacks)
+    for request in requests:
+        scheduler.submit(request)
+    with monkeypatch.context() as broken:
+        if not callbacks:
+            broken.setattr(llama, failing, fail)
+        with pytest.raises(RuntimeError, match="out of order"):
+            scheduler.run()
+    assert (scheduler.num_running, kv.num_used_blocks) == (0, 0)
+    assert all(request.sequence is None for request in requests)
+    waiting = requests[len(requests) - scheduler.num_waiting :]
+    assert waiting
+    if callbacks:
+        setattr(scheduler, f"_{failing}", lambda request: None)
+    scheduler.run()
+    assert kv.num_used_blocks == 0
+    for request in waiting:
+        assert request.output_ids == expected(request)
+
+
 def test_nothing_to_do():
     scheduler, _ = served([], num_blocks=1)
     assert scheduler.statistics.num_tokens == 0
