@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TextIO
@@ -50,7 +49,7 @@ class TextStream:
     def begin(self, number: int, prompt: str) -> None:
         """Prints the prompt that answer `number` is for, on one line."""
         self._answers[number] = _Answer([])
-        self._print(number, "> " + textwrap.shorten(prompt, self._width, placeholder=" ..."))
+        self._print(number, "> " + _shortened(prompt, self._width))
 
     def add(self, number: int, token: int) -> None:
         """Takes the next token of an answer."""
@@ -105,3 +104,13 @@ class TextStream:
         prefix = f"[{number}] " if self._numbered else ""
         self._out.write(f"{prefix}{line}".rstrip() + "\n")
         self._out.flush()
+
+
+def _shortened(text: str, width: int) -> str:
+    """The text on one line, cut between words where the cut leaves one, else anywhere."""
+    line = " ".join(text.split())
+    if len(line) <= width:
+        return line
+    kept = width - len(" ...")
+    cut = line.rfind(" ", 0, kept + 1)
+    return line[: cut if cut > 0 else kept] + " ..."

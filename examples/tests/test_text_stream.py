@@ -80,3 +80,14 @@ def test_a_long_prompt_is_shortened_to_a_line():
     out = io.StringIO()
     TextStream(DECODE, out, numbered=True, width=20).begin(3, "many\nwords " * 9)
     assert out.getvalue() == "[3] > many words many ...\n"
+
+
+def test_a_long_prompt_without_blanks_is_cut_at_the_width():
+    out = io.StringIO()
+    stream = TextStream(DECODE, out, numbered=False, width=10)
+    stream.begin(1, 10 * "a")
+    stream.begin(2, 11 * "b")
+    stream.begin(3, "cccc dd ee")
+    stream.begin(4, "dddddd eeee")
+    stream.begin(5, "...")
+    assert out.getvalue() == "> aaaaaaaaaa\n> bbbbbb ...\n> cccc dd ee\n> dddddd ...\n> ...\n"
