@@ -108,6 +108,8 @@ class GgufFile:
             kind, offset = cursor.unpack("IQ")
             tensors.append((name, shape, kind, offset))
         alignment = self.metadata.get("general.alignment", _DEFAULT_ALIGNMENT)
+        if not isinstance(alignment, int) or alignment < 1:
+            raise ValueError(f"general.alignment is {alignment!r}, not a whole number above 0")
         data = -(-cursor.position // alignment) * alignment
         for name, shape, kind, offset in tensors:
             self._entries[name] = _entry(name, shape, kind, data + offset, len(self._bytes))

@@ -1,5 +1,7 @@
 """GGUF files written by the gguf package come back as it reads them."""
 
+import re
+
 import gguf
 import numpy as np
 import pytest
@@ -111,6 +113,29 @@ def test_a_broken_file_is_refused(tmp_path):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=f"cannot read {path} as GGUF: {reason}"):
             GgufFile(path)
+
+
+@pytest.mark.parametrize(
+    "add, value",
+    [
+        ("add_uint32", 0),
+        ("add_int32", -32),
+        ("add_float32", 32.0),
+        ("add_string", "32"),
+        ("add_array", [32, 32]),
+    ],
+)
+def test_an_alignment_that_is_none_is_refused(tmp_path, add, value):
+    path = tmp_path / "file.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    getattr(writer, add)("general.alignment", value)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    message = f"general.alignment is {value!r}, not a whole number above 0"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        GgufFile(path)
 
 
 def test_a_file_cut_off_anywhere_is_refused(tmp_path):
