@@ -74,6 +74,18 @@ flags.register_validator(
 flags.register_validator(
     "prompt", lambda value: value is None or all(map(str.strip, value)), message="must not be empty"
 )
+flags.register_validator(
+    "prompt", lambda value: value is None or all(map(_is_utf8, value)), message="must be UTF-8"
+)
+
+
+def _is_utf8(text: str) -> bool:
+    """False where Python had to stand something in for bytes of the command line."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def main(argv: list[str]) -> int:

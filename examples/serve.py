@@ -178,7 +178,9 @@ def _new_cache(
             block_size=options.block_size,
             kv_cache_dtype=options.kv_cache_dtype,
         )
-    except (ValueError, RuntimeError) as error:  # RuntimeError: not enough memory
+    except MemoryError:
+        raise UsageError(f"not enough memory for a pool of {num_blocks} blocks") from None
+    except (ValueError, RuntimeError) as error:  # RuntimeError: torch has not enough memory
         raise UsageError(str(error).splitlines()[0]) from None
 
 

@@ -178,6 +178,7 @@ def test_prompts_are_taken_in_turn(monkeypatch, capsys):
     ("arguments", "message"),
     [
         (["--num_blocks=2"], "request 1 may need 6 blocks .* and the pool has 2; raise"),
+        (["--num_blocks=1000000000000"], "num_blocks must be <= 2147483647, got 1000000000000"),
         (["--max_new_tokens=2040"], "request 1 may grow to 2077 tokens, 37 of them its prompt"),
         (["--kv_cache_dtype=bfloat16"], "kv_cache_dtype must be 'auto' or fp8 for a model in"),
         (["--device=tpu7"], "--device=tpu7: "),
@@ -190,6 +191,29 @@ def test_what_cannot_be_done_is_said(monkeypatch, capsys, arguments, message):
     captured = capsys.readouterr()
     assert captured.out == ""
     assert re.search(f"^generate: {message}", captured.err, re.MULTILINE)
+
+
+def test_a_pool_that_is_too_large_for_the_memory_is_said(monkeypatch, capsys):
+    def full(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(stablekv, "KVCache", full)
+    assert run_here(monkeypatch, "--num_blocks=77") == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "generate: not enough memory for a pool of 77 blocks\n" in captured.err
+
+
+def test_a_prompt_that_is_not_utf8_is_said():
+    done = subprocess.run(
+        [sys.executable, "-m", "examples.generate", b"--prompt=caf\xe9"],
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 1
+    assert "flag --prompt=['caf\\udce9']: must be UTF-8" in done.stderr
+    assert "loading" not in done.stderr
 
 
 @pytest.mark.parametrize(
