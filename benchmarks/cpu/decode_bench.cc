@@ -157,12 +157,10 @@ void Fill(ElementType element, CacheType cache, uint64_t seed, uint8_t* to, int6
 class Problem {
  public:
   Problem(const Shape& shape, uint8_t* pool, int64_t pool_bytes) : shape_(shape) {
-    const int64_t row =
-        kKvHeads * shape.head_size * SizeOf(shape.format.cache, shape.format.element);
-    const int64_t seqs = std::max<int64_t>(1, pool_bytes / (2 * shape.context * row));
-    columns_ = (shape.context + shape.block_size - 1) / shape.block_size;
+    const int64_t seqs = pool_bytes / BytesOfSequence(shape);
+    columns_ = ColumnsOf(shape);
     const int64_t blocks = seqs * columns_;
-    kv_bytes_ = 2 * blocks * shape.block_size * row;
+    kv_bytes_ = seqs * BytesOfSequence(shape);
     table_.resize(blocks);
     for (int64_t i = 0; i < blocks; ++i) table_[i] = static_cast<int32_t>(i);
     uint64_t state = 1;
@@ -200,6 +198,12 @@ class Problem {
   }
   Problem(const Problem&) = delete;
 
+  // Of its keys and values.
+  static int64_t BytesOfSequence(const Shape& shape) {
+    return 2 * ColumnsOf(shape) * shape.block_size * kKvHeads * shape.head_size *
+           SizeOf(shape.format.cache, shape.format.element);
+  }
+
   int64_t kv_bytes() const { return kv_bytes_; }
 
   void Attend(CpuIsa isa) {
@@ -226,6 +230,10 @@ class Problem {
   }
 
  private:
+  static int64_t ColumnsOf(const Shape& shape) {
+    return (shape.context + shape.block_size - 1) / shape.block_size;
+  }
+
   std::vector<double> Reference(int64_t seq, int64_t head) const {
     const PagedAttentionParams& p = params_;
     const bool fp8 = p.cache != CacheType::kAuto;
@@ -357,12 +365,21 @@ int Main(const Options& options) {
   ReadLoop loop{};
   for (const Shape& shape : Shapes()) {
     if (NameOf(shape).find(options.match) == std::string::npos) continue;
+    if (Problem::BytesOfSequence(shape) > bytes) {
+      std::fprintf(stderr, "%s needs more than --mib %ld\n", NameOf(shape).c_str(),
+                   static_cast<long>(options.mib));
+      return 2;
+    }
     if (filled != shape.format.name) {
       Fill(shape.format.element, shape.format.cache, 7, pool, bytes);
       if (filled.empty()) loop = BestReadLoop(pool, bytes);
       filled = shape.format.name;
     }
     Bench(shape, options, loop, pool, bytes);
+  }
+  if (filled.empty()) {
+    std::fprintf(stderr, "--match %s: no shape has that in its name\n", options.match.c_str());
+    return 2;
   }
   return 0;
 }
@@ -373,12 +390,24 @@ int Main(const Options& options) {
 int main(int argc, char** argv) {
   stablekv::bench::Options options;
   for (int i = 1; i < argc; ++i) {
-    const bool more = i + 1 < argc;
-    if (std::strcmp(argv[i], "--huge") == 0) options.huge = true;
-    if (std::strcmp(argv[i], "--mib") == 0 && more) options.mib = std::atoll(argv[i + 1]);
-    if (std::strcmp(argv[i], "--rounds") == 0 && more) options.rounds = std::atoll(argv[i + 1]);
-    if (std::strcmp(argv[i], "--match") == 0 && more) options.match = argv[i + 1];
-    if (std::strcmp(argv[i], "--isa") == 0 && more) options.isa = argv[i + 1];
+    const std::string name = argv[i];
+    if (name == "--huge") {
+      options.huge = true;
+      continue;
+    }
+    const char* const value = i + 1 < argc ? argv[++i] : nullptr;
+    if (value != nullptr && name == "--mib") {
+      options.mib = std::atoll(value);
+    } else if (value != nullptr && name == "--rounds") {
+      options.rounds = std::max(1LL, std::atoll(value));
+    } else if (value != nullptr && name == "--match") {
+      options.match = value;
+    } else if (value != nullptr && name == "--isa") {
+      options.isa = value;
+    } else {
+      std::fprintf(stderr, "%s: unknown, or without its value\n", name.c_str());
+      return 2;
+    }
   }
   return stablekv::bench::Main(options);
 }

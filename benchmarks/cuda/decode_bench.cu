@@ -176,15 +176,16 @@ double HostMicroseconds(const Run& run, bool v2) {
   return times[times.size() / 2];
 }
 
-const char* one_plan = nullptr;
+std::string one_plan;
 
 void Bench(const Shape& shape, uint8_t* pool, bool sweep) {
   Run run(shape, pool);
   MmaDevice device;
   MustBeOk(MmaDevice::OfCurrent(&device));
-  if (one_plan != nullptr) {
+  if (!one_plan.empty()) {
     SplitPlan plan = {1, 1, false, false, 0, 0};
-    std::sscanf(one_plan, "%d,%d,%d", &plan.cluster_size, &plan.num_splits, &plan.num_shares);
+    std::sscanf(one_plan.c_str(), "%d,%d,%d", &plan.cluster_size, &plan.num_splits,
+                &plan.num_shares);
     plan.short_rings = plan.cluster_size <= 2;
     SetRoom(RoomFor(shape.batch * shape.num_kv_heads, device), &plan);
     for (int i = 0; i < 3; ++i) {  // for a profiler to choose from
@@ -246,18 +247,25 @@ int main(int argc, char** argv) {
   std::string match;
   bool sweep = false;
   for (int i = 1; i < argc; ++i) {
-    if (std::strcmp(argv[i], "--sweep") == 0) sweep = true;
-    if (std::strcmp(argv[i], "--behind") == 0 && i + 1 < argc) {
-      const std::string what = argv[i + 1];
-      if (what != "kernel" && what != "write") {
-        std::fprintf(stderr, "--behind: kernel or write, not %s\n", what.c_str());
-        return 2;
-      }
-      b::behind = what == "write" ? b::Behind::kWrite : b::Behind::kKernel;
+    const std::string flag = argv[i];
+    if (flag == "--sweep") {
+      sweep = true;
+      continue;
     }
-    if (std::strcmp(argv[i], "--plan") == 0 && i + 1 < argc) b::one_plan = argv[i + 1];
-    if (std::strcmp(argv[i], "--largest") == 0 && i + 1 < argc) largest = std::atoll(argv[i + 1]);
-    if (std::strcmp(argv[i], "--match") == 0 && i + 1 < argc) match = argv[i + 1];
+    const std::string value = i + 1 < argc ? argv[++i] : "";
+    if (flag == "--behind" && (value == "kernel" || value == "write")) {
+      b::behind = value == "write" ? b::Behind::kWrite : b::Behind::kKernel;
+    } else if (flag == "--plan") {
+      b::one_plan = value;
+    } else if (flag == "--largest") {
+      largest = std::atoll(value.c_str());
+    } else if (flag == "--match") {
+      match = value;
+    } else {
+      std::fprintf(stderr, "%s %s: no such flag, or not with that value\n", flag.c_str(),
+                   value.c_str());
+      return 2;
+    }
   }
   std::vector<b::Shape> shapes;
   int64_t pool_bytes = b::kRotatedBytes;
@@ -271,6 +279,11 @@ int main(int argc, char** argv) {
     if (bytes > largest << 20 || key.find(match) == std::string::npos) continue;
     pool_bytes = std::max(pool_bytes, bytes + bytes / 8);
     shapes.push_back(shape);
+  }
+  if (shapes.empty()) {
+    std::fprintf(stderr, "--match \"%s\" --largest %ld: no such shape; they are called like %s\n",
+                 match.c_str(), static_cast<long>(largest), "\" a B16 ctx512 fp8 \"");
+    return 2;
   }
   pool_bytes = pool_bytes * 2 + (int64_t{64} << 20);
   uint8_t* const pool = b::Allocate<uint8_t>(pool_bytes);
