@@ -21,6 +21,7 @@ def pytest_test(name, srcs, deps = [], args = [], **kwargs):
         srcs = srcs + [main],
         args = ["$(rootpath %s)" % src for src in srcs] + args,
         main = main,
-        deps = deps + ["@stablekv_pip//:pytest"],
+        # A label, not words: the dependent may have another name for it, or none.
+        deps = deps + [Label("@stablekv_pip//:pytest")],
         **kwargs
     )

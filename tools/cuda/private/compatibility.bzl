@@ -3,7 +3,8 @@
 # As errors say it: the label is one that a dependent's command line takes too.
 NO_CUDA = "--%s=false" % Label("//tools/cuda:enable")
 
+# Labels, not words: a macro's words mean what they say in the dependent's package.
 NEEDS_CUDA = select({
     Label("//tools/cuda:is_enabled"): [],
-    "//conditions:default": ["@platforms//:incompatible"],
+    "//conditions:default": [Label("@platforms//:incompatible")],
 })
