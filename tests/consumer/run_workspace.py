@@ -19,6 +19,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--sources", type=pathlib.Path, required=True)
     parser.add_argument("--workspace", required=True)
     parser.add_argument("--command", action="append", required=True)
+    parser.add_argument("--refused", action="append", default=[], nargs=2, help="COMMAND WORDS")
     parser.add_argument("--fetched", action="append", default=[], help="NAME=a file of it")
     parser.add_argument("--wheels", nargs="+", default=[])
     parser.add_argument("--modules", type=pathlib.Path)
@@ -79,6 +80,15 @@ def main() -> int:
             done = subprocess.run([*bazel, verb, *flags, *rest], stderr=subprocess.STDOUT, **run)
             if done.returncode:
                 print(f"`bazel {words}` ended with {done.returncode}")
+                return 1
+        for words, wanted in options.refused:
+            verb, *rest = shlex.split(words)
+            print(f"{options.workspace}$ bazel {words}", flush=True)
+            command = [*bazel, verb, *flags, *rest]
+            done = subprocess.run(command, stderr=subprocess.PIPE, text=True, **run)
+            if not done.returncode or wanted not in done.stderr:
+                print(f"`bazel {words}` ended with {done.returncode}, wanted {wanted!r}; it says:")
+                print(done.stderr)
                 return 1
     finally:
         subprocess.run([*bazel, "shutdown"], **run)

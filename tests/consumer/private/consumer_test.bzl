@@ -8,13 +8,14 @@ _FETCHED = {
     "pip": ("stablekv_pip", "@stablekv_pip//:site/torch/torch/version.py"),
 }
 
-def consumer_test(name, workspace, commands, fetched = [], wheels = None, modules = None):
+def consumer_test(name, workspace, commands, refused = {}, fetched = [], wheels = None, modules = None):
     """Unpacks the sources, and runs the commands in the workspace, without a network.
 
     Args:
       name: of the target.
       workspace: the folder of the workspace, below tests/consumer.
       commands: what to tell Bazel: `test //...`; each must succeed.
+      refused: what to tell Bazel after that, and words that it must refuse it with.
       fetched: which of this build's own repositories, "pip" and "cuda", stand in for a fetch: the
         same rule made them of the same lock, and a fetch takes minutes.
       wheels: a target of wheels; the workspace fetches from their folder what it still fetches.
@@ -43,6 +44,8 @@ def consumer_test(name, workspace, commands, fetched = [], wheels = None, module
     if modules:
         data.append(modules)
         args.append("--modules=$(rootpath %s)" % modules)
+    for command, words in refused.items():
+        args.append("--refused '%s' '%s'" % (command, words))
     py_test(
         name = name,
         size = "large",

@@ -1,8 +1,8 @@
 """The Python toolchain: the machine's CPython behind an empty virtual environment."""
 
-load("//third_party/python:interpreter.bzl", "PYTHON_VERSION", "find_python")
+load("//third_party/python:interpreter.bzl", "PYTHON_VERSION", "look_for_python")
 
-_BUILD = """\
+_RUNTIME = """\
 load("@bazel_tools//tools/python:toolchain.bzl", "py_runtime_pair")
 
 py_runtime(
@@ -18,7 +18,18 @@ py_runtime_pair(
     name = "runtime_pair",
     py3_runtime = ":runtime",
 )
+"""
 
+_REFUSED = """\
+load("{definitions}", "refused_toolchain")
+
+refused_toolchain(
+    name = "runtime_pair",
+    why = {why},
+)
+"""
+
+_TOOLCHAIN = """
 toolchain(
     name = "toolchain",
     toolchain = ":runtime_pair",
@@ -27,9 +38,7 @@ toolchain(
 )
 """
 
-def _python_repository_impl(repository_ctx):
-    python = find_python(repository_ctx)
-
+def _write_environment(repository_ctx, python):
     # An environment without packages: programs see the locked ones on PYTHONPATH and the standard
     # library, never the machine's site-packages or the user's.
     repository_ctx.symlink(python, "venv/bin/python3")
@@ -39,15 +48,25 @@ def _python_repository_impl(repository_ctx):
         "home = %s\ninclude-system-site-packages = false\nversion = %s\n" % (home, PYTHON_VERSION),
         executable = False,
     )
-    repository_ctx.file(
-        "BUILD.bazel",
-        _BUILD.format(bootstrap = repository_ctx.attr.bootstrap, python = python),
-        executable = False,
-    )
+
+def _python_repository_impl(repository_ctx):
+    python, why = look_for_python(repository_ctx)
+    if why:
+        # No failure yet: every build looks here, and most targets are no Python programs.
+        build = _REFUSED.format(
+            definitions = str(Label("//third_party/private:refused_toolchain.bzl")),
+            why = repr(why),
+        )
+    else:
+        _write_environment(repository_ctx, python)
+        build = _RUNTIME.format(bootstrap = repository_ctx.attr.bootstrap, python = python)
+    repository_ctx.file("BUILD.bazel", build + _TOOLCHAIN, executable = False)
 
 python_repository = repository_rule(
     implementation = _python_repository_impl,
-    doc = "Makes a toolchain of the machine's CPython 3.11, cut off from the machine's packages.",
+    doc = """Makes a toolchain of the machine's CPython 3.11, cut off from the machine's packages.
+
+Where there is none, that is an error for Python programs alone.""",
     attrs = {
         "bootstrap": attr.label(
             default = Label("//tools/py:bootstrap.py.template"),

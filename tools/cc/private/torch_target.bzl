@@ -5,6 +5,8 @@ load("//third_party/torch:defs.bzl", "TorchVersionInfo")
 # torch's first release whose stable headers read the macro.
 _OLDEST_MINOR = 9
 
+_HOST_TOOLCHAIN_TYPE = Label("//tools/cc:host_toolchain_type")
+
 def _hex_byte(number):
     return "%s%s" % ("0" if number < 16 else "", "%X" % number)
 
@@ -54,4 +56,6 @@ on that torch and every later one. A version newer than the headers is refused."
         ),
     },
     provides = [CcInfo],
+    # Not read: a machine that is refused is so before torch's headers meet its compiler.
+    toolchains = [config_common.toolchain_type(_HOST_TOOLCHAIN_TYPE, mandatory = False)],
 )
