@@ -35,8 +35,15 @@ def test_package_that_is_no_dependency_is_not_there(package):
     assert importlib.util.find_spec(package) is None
 
 
-def test_callers_python_variables_are_dropped():
+def test_variables_that_change_what_is_imported_are_dropped():
     assert not [v for v in ("PYTHONHOME", "PYTHONSTARTUP") if v in os.environ]
+    assert "/nowhere" not in sys.path
+
+
+def test_other_variables_of_the_target_are_kept():
+    # What 0 gives; without it, it is another number each time.
+    assert os.environ["PYTHONHASHSEED"] == "0"
+    assert sys.flags.hash_randomization == 0
 
 
 def test_network_is_off():

@@ -67,5 +67,10 @@ def read(texts: Iterable[str]) -> dict[str, Function]:
 
 def of_build() -> dict[str, Function]:
     """The functions of the torch that this repository builds with."""
-    root = pathlib.Path(os.environ["RUNFILES_DIR"]) / "torch" / "stable"
-    return read((root / header).read_text() for header in _HEADERS)
+    runfiles = pathlib.Path(os.environ["RUNFILES_DIR"])
+    texts = []
+    for header in _HEADERS:
+        # @torch may have another name in a dependent's build.
+        [path] = runfiles.glob(f"*/stable/{header}")
+        texts.append(path.read_text())
+    return read(texts)

@@ -1,0 +1,5 @@
+"""A module of another repository, whose library says no `imports`."""
+
+import beam
+
+assert beam.LUMENS == 300
