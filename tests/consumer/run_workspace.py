@@ -85,10 +85,11 @@ def main() -> int:
             verb, *rest = shlex.split(words)
             print(f"{options.workspace}$ bazel {words}", flush=True)
             command = [*bazel, verb, *flags, *rest]
-            done = subprocess.run(command, stderr=subprocess.PIPE, text=True, **run)
-            if not done.returncode or wanted not in done.stderr:
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+            done = subprocess.run(command, text=True, **pipes, **run)
+            if not done.returncode or wanted not in done.stdout:
                 print(f"`bazel {words}` ended with {done.returncode}, wanted {wanted!r}; it says:")
-                print(done.stderr)
+                print(done.stdout)
                 return 1
     finally:
         subprocess.run([*bazel, "shutdown"], **run)
