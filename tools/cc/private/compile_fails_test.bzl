@@ -28,7 +28,10 @@ def _compile_fails_test_impl(ctx):
         feature_configuration = features,
         include_directories = context.includes,
         quote_include_directories = context.quote_includes,
-        system_include_directories = context.system_includes,
+        # Those of other repositories are external ones with --features=external_include_paths.
+        system_include_directories = depset(
+            transitive = [context.system_includes, context.external_includes],
+        ),
         preprocessor_defines = depset(
             ctx.attr.local_defines,
             transitive = [context.defines],

@@ -13,7 +13,7 @@ _COPTS = [
     "--objdir-as-tempdir",
 ]
 
-def compile_cuda(ctx, cuda, cc_toolchain, features, compilation_context, archs, source):
+def compile_cuda(ctx, cuda, cc_toolchain, features, compilation_context, archs, source, name):
     """Declares the compile of one source.
 
     Args:
@@ -24,12 +24,12 @@ def compile_cuda(ctx, cuda, cc_toolchain, features, compilation_context, archs, 
       compilation_context: headers, include paths and macros of the target and its dependencies.
       archs: the CudaArchsInfo.
       source: the .cu file.
+      name: what to call its object, without ending.
 
     Returns:
       The object file, and a file that lists what the compile reads, as `nvcc -M` does; it is made
       only when somebody asks for it.
     """
-    name = source.basename[:-len(".cu")]
     object = ctx.actions.declare_file("_objs/%s/%s.o" % (ctx.label.name, name))
     headers = ctx.actions.declare_file("_objs/%s/%s.d" % (ctx.label.name, name))
     host_compiler = cc_common.get_tool_for_action(
@@ -62,6 +62,9 @@ def compile_cuda(ctx, cuda, cc_toolchain, features, compilation_context, archs, 
         args.add_all(compilation_context.includes, before_each = "-I", uniquify = True)
         args.add_all(compilation_context.quote_includes, before_each = "-I", uniquify = True)
         args.add_all(compilation_context.system_includes, before_each = "-isystem", uniquify = True)
+
+        # Where --features=external_include_paths has put the folders of other repositories.
+        args.add_all(compilation_context.external_includes, before_each = "-isystem", uniquify = True)
         args.add_all(compilation_context.defines, format_each = "-D%s")
         args.add_all(ctx.attr.local_defines, format_each = "-D%s")
         args.add_all(ctx.attr.copts)

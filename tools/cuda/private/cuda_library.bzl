@@ -27,6 +27,12 @@ def _roots(ctx):
     root = ctx.label.workspace_root
     return [root or ".", ctx.bin_dir.path + ("/" + root if root else "")]
 
+def _object_names(sources):
+    """Returns a name for the object of each source: its own, numbered where several have it."""
+    names = [source.basename[:-len(".cu")] for source in sources]
+    repeated = {name: None for i, name in enumerate(names) if name in names[:i]}
+    return ["%d/%s" % (i, name) if name in repeated else name for i, name in enumerate(names)]
+
 def _cuda_library_impl(ctx):
     cuda = ctx.toolchains[_TOOLCHAIN_TYPE].cuda
     if not cuda.enabled:
@@ -51,8 +57,8 @@ def _cuda_library_impl(ctx):
     if ctx.attr.archs:
         archs = parse_archs(ctx.attr.archs, str(ctx.label), cuda)
     compiled = [
-        compile_cuda(ctx, cuda, cc_toolchain, features, compilation_context, archs, source)
-        for source in ctx.files.srcs
+        compile_cuda(ctx, cuda, cc_toolchain, features, compilation_context, archs, source, name)
+        for source, name in zip(ctx.files.srcs, _object_names(ctx.files.srcs))
     ]
     objects = [object for object, _ in compiled]
     linking_contexts = [dep[CcInfo].linking_context for dep in ctx.attr.deps]
@@ -78,7 +84,14 @@ def _cuda_library_impl(ctx):
         if archive
     ]
     return [
-        DefaultInfo(files = depset(archives)),
+        # What the dependencies need when they run: a program's runfiles come through here.
+        DefaultInfo(
+            files = depset(archives),
+            runfiles = ctx.runfiles().merge_all([
+                dep[DefaultInfo].default_runfiles
+                for dep in ctx.attr.deps
+            ]),
+        ),
         OutputGroupInfo(
             # Lists of what the compiles read, for checks.
             headers = depset([headers for _, headers in compiled]),

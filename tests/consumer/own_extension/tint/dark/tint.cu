@@ -1,0 +1,3 @@
+#include <palette/white.h>
+
+int DarkTint() { return kWhite / 2; }
