@@ -5,8 +5,9 @@ load(":defs.bzl", "py_test")
 def pytest_test(name, srcs, deps = [], args = [], **kwargs):
     """Runs pytest over the test files.
 
-    `--test_filter=EXPRESSION` becomes pytest's `-k`; `shard_count` splits the test cases. pytest is
-    that of @stablekv_pip: a lock of your own has to name it.
+    `--test_filter=EXPRESSION` becomes pytest's `-k`; `shard_count` splits the test cases. A
+    target of which they leave no case passes; without them, that is a failure. pytest is that of
+    @stablekv_pip: a lock of your own has to name it.
 
     Args:
       name: of the target.
