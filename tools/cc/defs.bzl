@@ -66,12 +66,20 @@ def cc_shared_extension(
       **kwargs: what cc_binary takes: srcs, deps, local_defines, ...
     """
     library = name + ".so"
+
+    # What says whether a target is built holds for all of them.
+    shared = {
+        attribute: kwargs[attribute]
+        for attribute in ["tags", "target_compatible_with", "testonly"]
+        if attribute in kwargs
+    }
     if exports != None:
         script = name + "_exports"
         version_script(
             name = script,
             exports = exports,
             visibility = ["//visibility:private"],
+            **shared
         )
         additional_linker_inputs = additional_linker_inputs + [script]
         linkopts = linkopts + ["-Wl,--version-script=$(execpath %s)" % script]
@@ -88,4 +96,5 @@ def cc_shared_extension(
         name = name,
         actual = library,
         visibility = visibility,
+        **shared
     )

@@ -1,0 +1,1 @@
+#error "a build of //... shall not see this"
