@@ -13,6 +13,9 @@ _FOLDER = pathlib.Path(os.environ["TEST_SRCDIR"], os.environ["TEST_WORKSPACE"])
 _FOLDER = _FOLDER / "third_party/python/private"
 
 
+_HASH = "--hash=sha256:00"
+
+
 @pytest.fixture
 def fetch():
     path = _FOLDER / "fetch.py"
@@ -59,3 +62,57 @@ def test_wheels_are_fetched_without_the_machines_limits_on_versions(tmp_path, mo
     command += [f"--lock={lock}", f"--wheels={tmp_path}"]
     subprocess.run(command, check=True)
     assert said.read_text() == os.devnull
+
+
+def _lock(folder, *lines):
+    path = folder / "some.lock"
+    path.write_text("# A comment.\n\n" + "\n".join(lines) + "\n")
+    return path
+
+
+def test_the_lines_of_a_lock(fetch, tmp_path):
+    lines = ["Some.Package==1.0+cpu \\", f"    {_HASH} \\", f"    {_HASH}1", "    # via other"]
+    lock = _lock(tmp_path, *lines, f"other == 2 {_HASH}")
+    assert fetch.read_lock(lock) == [
+        ("some_package", "1.0+cpu", f"Some.Package==1.0+cpu {_HASH} {_HASH}1"),
+        ("other", "2", f"other == 2 {_HASH}"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (f"b>=1 {_HASH}", "not pinned by version and sha256: b>=1"),
+        ("b==1", "not pinned by version and sha256: b==1"),
+        (f"b[docs]==1 {_HASH}", "wanted no extra: its packages are lines of their own: b[docs]==1"),
+        (
+            f'b==1 ; python_version < "3.12" {_HASH}',
+            "wanted no condition: a lock is for one Python on one system: b==1 ; python_version <",
+        ),
+        (f"A_a==2 {_HASH}", "wanted one version of A_a, and this is a second line of it: A_a==2"),
+    ],
+)
+def test_a_lock_with_something_else_is_refused_by_line(fetch, tmp_path, line, words):
+    lock = _lock(tmp_path, "a.a==1 \\", f"    {_HASH}", line)
+    with pytest.raises(SystemExit) as refused:
+        fetch.read_lock(lock)
+    assert str(refused.value).startswith(f"{lock}:5: {words}")
+
+
+def test_packages_that_require_each_other_hold_all_of_them(fetch, tmp_path):
+    required = {"a": ["b", "not-locked"], "b": ["c", "e"], "c": ["A"], "d": ["c"], "e": []}
+    for name, others in required.items():
+        metadata = tmp_path / name / f"{name}-1.dist-info/METADATA"
+        metadata.parent.mkdir(parents=True)
+        lines = [f"Name: {name}", *(f"Requires-Dist: {other}>=1" for other in others)]
+        metadata.write_text("\n".join([*lines, "", "Requires-Dist: e"]))
+    requirements = [fetch.Requirement(name, "1", "") for name in required]
+    described = fetch.describe(requirements, fetch.required_targets(tmp_path, set(required)))
+    cycle = {"folders": ["a", "b", "c"], "requires": ["e"], "version": "1"}
+    assert described == {
+        "a": cycle,
+        "b": cycle,
+        "c": cycle,
+        "d": {"folders": ["d"], "requires": ["c"], "version": "1"},
+        "e": {"folders": ["e"], "requires": [], "version": "1"},
+    }

@@ -1,4 +1,4 @@
-"""What the rules that fetch a lock say when pip could not."""
+"""What the rules that fetch a lock say when that failed."""
 
 def fail_fetch(repository_ctx, what):
     """Fails, and says what index the lock needs where it is not the default one.
@@ -11,7 +11,7 @@ def fail_fetch(repository_ctx, what):
     local = [line.split(" ")[0] for line in lock.split("\n") if "+" in line.split(" ")[0]]
     hint = " The default index does not carry %s: pip must reach an index that does, " % local[0] + \
            "as an extra index or a mirror (docs/hermeticity.md)." if local else ""
-    fail("%s: pip could not fetch the %s of %s; its words are above.%s" % (
+    fail("%s: could not fetch the %s of %s; why is said above.%s" % (
         repository_ctx.name,
         what,
         repository_ctx.attr.lock,

@@ -13,20 +13,50 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from typing import NamedTuple
 
 
-def read_lock(path: pathlib.Path) -> dict[str, str]:
-    """Returns each requirement of the lock by its name, hashes included."""
-    text = path.read_text().replace("\\\n", " ")
-    requirements = {}
-    for line in text.splitlines():
-        line = line.split("#", 1)[0].strip()
-        if not line:
+class Requirement(NamedTuple):
+    """One requirement of a lock: `line` is all of it, hashes included."""
+
+    target: str
+    version: str
+    line: str
+
+
+def read_lock(path: pathlib.Path) -> list[Requirement]:
+    """Returns the requirements of a lock; what is not one version of one package is refused."""
+    requirements: dict[str, Requirement] = {}
+    for number, line in _logical_lines(path.read_text()):
+        pin, separator, _ = line.partition(" --hash=sha256:")
+        name, pinned, version = pin.replace(" ", "").partition("==")
+        target = target_of(name)
+        if not separator or not pinned:
+            wrong = "not pinned by version and sha256"
+        elif ";" in pin:
+            wrong = "wanted no condition: a lock is for one Python on one system"
+        elif "[" in name:
+            wrong = "wanted no extra: its packages are lines of their own"
+        elif target in requirements:
+            wrong = f"wanted one version of {name}, and this is a second line of it"
+        else:
+            requirements[target] = Requirement(target, version, line)
             continue
-        if "==" not in line or "--hash=sha256:" not in line:
-            raise SystemExit(f"{path}: not pinned by version and sha256: {line}")
-        requirements[line.split("==", 1)[0]] = re.sub(r"\s+", " ", line)
-    return requirements
+        raise SystemExit(f"{path}:{number}: {wrong}: {pin}")
+    return list(requirements.values())
+
+
+def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """What pip takes for one line, with the number of its first; no comments, no empty ones."""
+    words: list[str] = []
+    first = 1
+    for number, line in enumerate([*text.splitlines(), ""], 1):
+        first = first if words else number
+        words += re.sub(r"(^|\s)#.*", "", line.removesuffix("\\")).split()
+        if words and not line.endswith("\\"):
+            yield first, " ".join(words)
+            words = []
 
 
 def environment(**added: str) -> dict[str, str]:
@@ -97,10 +127,10 @@ def target_of(name: str) -> str:
     return re.sub(r"[-_.]+", "_", name.lower())
 
 
-def required_targets(site: pathlib.Path, targets: set[str]) -> dict[str, list[str]]:
+def required_targets(site: pathlib.Path, targets: set[str]) -> dict[str, set[str]]:
     """Returns, for each package, the packages of this lock that its metadata requires."""
     requires = {}
-    for target in sorted(targets):
+    for target in targets:
         named = set()
         for metadata in (site / target).glob("*.dist-info/METADATA"):
             for line in metadata.read_text(errors="replace").splitlines():
@@ -109,8 +139,37 @@ def required_targets(site: pathlib.Path, targets: set[str]) -> dict[str, list[st
                 # An extra is something that nobody asked for here.
                 if line.startswith("Requires-Dist:") and "extra ==" not in line:
                     named.add(target_of(re.match(r"[\w.-]+", line.split(":", 1)[1].strip())[0]))
-        requires[target] = sorted(named & targets - {target})
+        requires[target] = named & targets - {target}
     return requires
+
+
+def describe(requirements: list[Requirement], requires: dict[str, set[str]]) -> dict[str, dict]:
+    """What a BUILD file says of each package.
+
+    Packages that require each other are no dependencies of each other, which Bazel refuses: each
+    holds the folders of all of them, and requires what they do besides.
+    """
+    reached = {target: _reached_from(target, requires) for target in requires}
+    described = {}
+    for target, version, _ in requirements:
+        folders = {target} | {other for other in reached[target] if target in reached[other]}
+        needed = set().union(*(requires[folder] for folder in folders)) - folders
+        described[target] = {
+            "folders": sorted(folders),
+            "requires": sorted(needed),
+            "version": version,
+        }
+    return described
+
+
+def _reached_from(target: str, requires: dict[str, set[str]]) -> set[str]:
+    reached: set[str] = set()
+    left = [target]
+    while left:
+        for other in requires[left.pop()] - reached:
+            reached.add(other)
+            left.append(other)
+    return reached
 
 
 def remove_stray_build_files(site: pathlib.Path) -> None:
@@ -127,7 +186,9 @@ def main() -> None:
     parser.add_argument("--lock", type=pathlib.Path, required=True)
     parser.add_argument("--site", type=pathlib.Path, required=True)
     parser.add_argument("--merge", action="store_true", help="install all into one folder")
-    parser.add_argument("--requires", type=pathlib.Path, help="where to write who needs whom")
+    parser.add_argument(
+        "--packages", type=pathlib.Path, help="where to write what the packages are"
+    )
     options = parser.parse_args()
 
     pip = pip_command()
@@ -136,22 +197,20 @@ def main() -> None:
     site = options.site.resolve()
     start = time.monotonic()
     if options.merge:
-        work = {"all": "\n".join(requirements.values())}
-        targets = {"all": site}
+        work = {site: "\n".join(requirement.line for requirement in requirements)}
     else:
-        work = requirements
-        targets = {name: site / target_of(name) for name in requirements}
+        work = {site / requirement.target: requirement.line for requirement in requirements}
     failed = False
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
         # Little of what is merged is imported: a toolkit, or a torch that is soon deleted.
         compiled = not options.merge
         running = {
-            pool.submit(install, pip, work[name], targets[name], compiled): name for name in work
+            pool.submit(install, pip, line, folder, compiled): line for folder, line in work.items()
         }
         for count, future in enumerate(concurrent.futures.as_completed(running), 1):
             words = future.result()
-            name = running[future]
-            what = f"{len(requirements)} packages" if options.merge else work[name].split(" ")[0]
+            line = running[future]
+            what = f"{len(requirements)} packages" if options.merge else line.split(" ")[0]
             seconds = time.monotonic() - start
             outcome = "FAILED" if words else "fetched"
             print(
@@ -163,9 +222,10 @@ def main() -> None:
                 failed = True
                 print(words, file=sys.stderr, flush=True)
     remove_stray_build_files(site)
-    if options.requires:
-        requires = required_targets(site, {target.name for target in targets.values()})
-        options.requires.write_text(json.dumps(requires, indent=1) + "\n")
+    if options.packages:
+        requires = required_targets(site, {requirement.target for requirement in requirements})
+        packages = describe(requirements, requires)
+        options.packages.write_text(json.dumps(packages, indent=1) + "\n")
     sys.exit(1 if failed else 0)
 
 

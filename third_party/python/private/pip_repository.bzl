@@ -15,27 +15,20 @@ _PACKAGE = """
 py_library(
     name = "{target}",
     data = {data},
-    imports = ["site/{target}"],
+    imports = {imports},
     tags = ["version={version}"],
     deps = {deps},
 )
 """
 
-def _locked_packages(text):
-    """Returns (target, version) for every `name==version` line of a lock."""
-    packages = []
-    for line in text.split("\n"):
-        requirement = line.split(" ")[0]
-        if "==" in requirement and not requirement.startswith("#"):
-            name, version = requirement.split("==")
-            packages.append((name.lower().replace("-", "_").replace(".", "_"), version))
-    return packages
+def _files_of(repository_ctx, folder):
+    entries = repository_ctx.path("site/" + folder).readdir()
+    return ["site/%s/%s" % (folder, entry.basename) for entry in entries]
 
 def _pip_repository_impl(repository_ctx):
     python = find_python(repository_ctx)
     lock = repository_ctx.path(repository_ctx.attr.lock)
-    packages = _locked_packages(repository_ctx.read(lock))
-    repository_ctx.report_progress("fetching %d locked packages with pip" % len(packages))
+    repository_ctx.report_progress("fetching the packages of %s with pip" % lock.basename)
     result = repository_ctx.execute(
         [
             python,
@@ -45,23 +38,23 @@ def _pip_repository_impl(repository_ctx):
             "--title=" + repository_ctx.name,
             "--lock=%s" % lock,
             "--site=site",
-            "--requires=requires.json",
+            "--packages=packages.json",
         ],
         timeout = 3600,
         quiet = False,
     )
     if result.return_code != 0:
         fail_fetch(repository_ctx, "packages")
-    requires = json.decode(repository_ctx.read("requires.json"))
     build = _HEADER.format(lock = repository_ctx.attr.lock)
-    for target, version in packages:
-        entries = repository_ctx.path("site/" + target).readdir()
-        data = ["site/%s/%s" % (target, entry.basename) for entry in entries]
+    for target, package in json.decode(repository_ctx.read("packages.json")).items():
+        folders = package["folders"]
+        data = [file for folder in folders for file in _files_of(repository_ctx, folder)]
         build += _PACKAGE.format(
             data = sorted(data),
-            deps = [":" + required for required in requires[target]],
+            deps = [":" + required for required in package["requires"]],
+            imports = ["site/" + folder for folder in folders],
             target = target,
-            version = version,
+            version = package["version"],
         )
     repository_ctx.file("BUILD.bazel", build, executable = False)
 
@@ -72,7 +65,7 @@ pip_repository = repository_rule(
 pip uses the package index that the machine is configured with. With STABLEKV_WHEELHOUSE set to a
 folder of wheels, it uses only that folder. Each package becomes a `py_library` named after it, in
 lower case, with underscores, that depends on what its metadata requires, as far as the lock has
-it.""",
+it. A lock is for one Python on one system: extras and conditions are refused.""",
     attrs = {
         "lock": attr.label(
             allow_single_file = True,
