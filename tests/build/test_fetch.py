@@ -1,6 +1,7 @@
 """What a fetch does on a machine whose interpreter has no pip: this test's own has none."""
 
 import importlib.util
+import json
 import os
 import pathlib
 import subprocess
@@ -50,18 +51,31 @@ def test_a_wheel_that_does_not_run_is_no_pip(fetch, tmp_path, monkeypatch):
         fetch.pip_command()
 
 
-def test_wheels_are_fetched_without_the_machines_limits_on_versions(tmp_path, monkeypatch):
+def test_the_machines_wishes_for_other_packages_do_not_count(tmp_path, monkeypatch):
     said = tmp_path / "said"
-    code = f"import os; open({str(said)!r}, 'w').write(os.environ['PIP_CONSTRAINT'])"
+    code = f"import json, os; json.dump(dict(os.environ), open({str(said)!r}, 'w'))"
     monkeypatch.setenv("STABLEKV_PIP", _wheel(tmp_path / "pip.whl", code))
-    monkeypatch.setenv("PIP_CONSTRAINT", "/some/constraints.txt")
-    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)  # it imports the file beside it
+    wishes = {
+        "PIP_CONSTRAINT": "/some/constraints.txt",
+        "PIP_PREFIX": "/some/prefix",
+        "PIP_REQUIRE_VIRTUALENV": "1",
+        "PIP_USER": "yes",
+        "PYTHONHOME": "/nowhere",
+    }
     lock = tmp_path / "a.lock"
     lock.write_text("a==1 --hash=sha256:00\n")
-    command = [sys.executable, "-B", str(_FOLDER / "fetch_wheels.py")]
+    command = [sys.executable, "-BI", str(_FOLDER / "fetch_wheels.py")]
     command += [f"--lock={lock}", f"--wheels={tmp_path}"]
-    subprocess.run(command, check=True)
-    assert said.read_text() == os.devnull
+    subprocess.run(command, check=True, env=os.environ | wishes | {"PIP_INDEX_URL": "an index"})
+    seen = json.loads(said.read_text())
+    assert {name: seen.get(name) for name in wishes} == {
+        "PIP_CONSTRAINT": os.devnull,
+        "PIP_PREFIX": None,
+        "PIP_REQUIRE_VIRTUALENV": "0",
+        "PIP_USER": "0",
+        "PYTHONHOME": None,
+    }
+    assert seen["PIP_INDEX_URL"] == "an index"
 
 
 def _lock(folder, *lines):

@@ -9,6 +9,8 @@ def _cuda_repository_impl(repository_ctx):
             repository_ctx.os.arch
         ) + "Build without CUDA: --%s=false." % Label("//tools/cuda:enable"))
     python = find_python(repository_ctx)
+    for file in [repository_ctx.attr.lock, repository_ctx.attr._fetch, repository_ctx.attr._toolkit]:
+        repository_ctx.watch(file)
     repository_ctx.report_progress("fetching the CUDA wheels with pip")
     result = repository_ctx.execute(
         [
@@ -26,7 +28,12 @@ def _cuda_repository_impl(repository_ctx):
     )
     if result.return_code != 0:
         fail_fetch(repository_ctx, "wheels")
-    roots = [entry for entry in repository_ctx.path("site/nvidia").readdir()]
+    nvidia = repository_ctx.path("site/nvidia")
+    roots = nvidia.readdir() if nvidia.exists else []
+    if not roots:
+        fail("%s: none of the wheels is NVIDIA's (nothing under nvidia/), wanted those of one CUDA release" % (
+            repository_ctx.attr.lock
+        ))
     if len(roots) != 1:
         fail("%s: the wheels make %d trees under nvidia/, wanted one: %s" % (
             repository_ctx.attr.lock,

@@ -36,6 +36,7 @@ def _look_at_host(repository_ctx):
     if why:
         return None, why
     check = repository_ctx.path(repository_ctx.attr._check)
+    repository_ctx.watch(check)
     result = repository_ctx.execute([python, "-B", "-I", check])
     if result.return_code != 0:
         return None, "stablekv cannot be built on this machine: " + result.stderr.strip()

@@ -65,8 +65,10 @@ def environment(**added: str) -> dict[str, str]:
 
 
 def pip_environment(**added: str) -> dict[str, str]:
-    """For a pip that reads a lock: what is locked is not subject to the machine's constraints."""
-    return environment(PIP_CONSTRAINT=os.devnull, **added)
+    """For a pip that reads a lock: no limits on versions but the lock's, no place but ours."""
+    ours = {"PIP_CONSTRAINT": os.devnull, "PIP_REQUIRE_VIRTUALENV": "0", "PIP_USER": "0"}
+    places = ("PIP_PREFIX", "PIP_ROOT", "PIP_TARGET")
+    return {k: v for k, v in environment().items() if k not in places} | ours | added
 
 
 def pip_command() -> list[str]:

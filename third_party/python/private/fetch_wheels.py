@@ -6,6 +6,9 @@ import pathlib
 import subprocess
 import sys
 
+# In isolated mode the folder of a program is not one to import from.
+sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+
 import fetch
 
 

@@ -28,6 +28,8 @@ def _files_of(repository_ctx, folder):
 def _pip_repository_impl(repository_ctx):
     python = find_python(repository_ctx)
     lock = repository_ctx.path(repository_ctx.attr.lock)
+    for file in [lock, repository_ctx.attr._fetch]:
+        repository_ctx.watch(file)
     repository_ctx.report_progress("fetching the packages of %s with pip" % lock.basename)
     result = repository_ctx.execute(
         [

@@ -14,12 +14,14 @@ filegroup(
 def _wheels_repository_impl(repository_ctx):
     python = find_python(repository_ctx)
     lock = repository_ctx.path(repository_ctx.attr.lock)
-    repository_ctx.watch(repository_ctx.attr._fetch)
+    for file in [lock, repository_ctx.attr._fetch, repository_ctx.attr._fetch_wheels]:
+        repository_ctx.watch(file)
     repository_ctx.report_progress("fetching wheels with pip")
     result = repository_ctx.execute(
         [
             python,
             "-B",
+            "-I",
             repository_ctx.path(repository_ctx.attr._fetch_wheels),
             "--lock=%s" % lock,
             "--wheels=wheels",
