@@ -1,7 +1,8 @@
 """The CUDA releases that can be asked for by `--//tools/cuda:version`."""
 
 # Beside the default one, @stablekv_cuda, which those who depend on this repository may replace. A
-# release is its lock and one line here; it is fetched when a build asks for it.
+# release is its lock, one line here, and its repository's name in MODULE.bazel's use_repo; it is
+# fetched when a build asks for it.
 CUDA_LOCKS = {
     "13.0": Label("//third_party/cuda:cuda-13.0.lock"),
     "13.5": Label("//third_party/cuda:cuda-13.5.lock"),
