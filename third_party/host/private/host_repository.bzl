@@ -9,6 +9,7 @@ host_toolchain(
     name = "host",
     compiler = {compiler},
     gcc = {gcc},
+    visibility = ["//visibility:public"],
 )
 """
 
@@ -17,6 +18,7 @@ load("{definitions}", "refused_toolchain")
 
 refused_toolchain(
     name = "host",
+    visibility = ["//visibility:public"],
     why = {why},
 )
 """

@@ -8,7 +8,15 @@ _HEADER = """\
 package(default_visibility = ["//visibility:public"])
 
 exports_files(glob(["site/**"]))
+
+# What the wheels are for: they were fetched for the machine, and it is one of these.
+_PLATFORM = {platform}
 """
+
+_PLATFORM = [
+    Label("@platforms//cpu:x86_64"),
+    Label("@platforms//os:linux"),
+]
 
 # Top-level folders are single inputs: a test's runfiles hold a link to `torch`, not its 12,000 files.
 _PACKAGE = """
@@ -17,6 +25,7 @@ py_library(
     data = {data},
     imports = {imports},
     tags = ["version={version}"],
+    target_compatible_with = _PLATFORM,
     deps = {deps},
 )
 """
@@ -47,7 +56,10 @@ def _pip_repository_impl(repository_ctx):
     )
     if result.return_code != 0:
         fail_fetch(repository_ctx, "packages")
-    build = _HEADER.format(lock = repository_ctx.attr.lock)
+    build = _HEADER.format(
+        lock = repository_ctx.attr.lock,
+        platform = [str(label) for label in _PLATFORM],
+    )
     for target, package in json.decode(repository_ctx.read("packages.json")).items():
         folders = package["folders"]
         data = [file for folder in folders for file in _files_of(repository_ctx, folder)]

@@ -17,6 +17,7 @@ py_runtime(
 py_runtime_pair(
     name = "runtime_pair",
     py3_runtime = ":runtime",
+    visibility = ["//visibility:public"],
 )
 """
 
@@ -25,6 +26,7 @@ load("{definitions}", "refused_toolchain")
 
 refused_toolchain(
     name = "runtime_pair",
+    visibility = ["//visibility:public"],
     why = {why},
 )
 """

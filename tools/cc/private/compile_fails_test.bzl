@@ -1,7 +1,7 @@
 """A test that passes when a source does not compile, for the reason that is expected."""
 
 load("@bazel_tools//tools/build_defs/cc:action_names.bzl", "ACTION_NAMES")
-load("@bazel_tools//tools/cpp:toolchain_utils.bzl", "find_cpp_toolchain", "use_cpp_toolchain")
+load("@bazel_tools//tools/cpp:toolchain_utils.bzl", "CPP_TOOLCHAIN_TYPE", "find_cpp_toolchain", "use_cpp_toolchain")
 
 # The compiler's outcome is an output like another: a failed compile does not fail the build.
 _COMPILE = """
@@ -57,6 +57,7 @@ def _compile_fails_test_impl(ctx):
         inputs = depset([ctx.file.src], transitive = [context.headers, toolchain.all_files]),
         mnemonic = "CompileFails",
         outputs = [log],
+        toolchain = CPP_TOOLCHAIN_TYPE,
     )
     script = ctx.actions.declare_file(ctx.label.name + ".sh")
     ctx.actions.write(

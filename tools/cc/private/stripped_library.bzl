@@ -1,7 +1,7 @@
 """A shared library without what only a debugger reads."""
 
 load("@bazel_tools//tools/build_defs/cc:action_names.bzl", "ACTION_NAMES")
-load("@bazel_tools//tools/cpp:toolchain_utils.bzl", "find_cpp_toolchain", "use_cpp_toolchain")
+load("@bazel_tools//tools/cpp:toolchain_utils.bzl", "CPP_TOOLCHAIN_TYPE", "find_cpp_toolchain", "use_cpp_toolchain")
 
 def _stripped_library_impl(ctx):
     toolchain = find_cpp_toolchain(ctx)
@@ -21,6 +21,7 @@ def _stripped_library_impl(ctx):
         inputs = depset([source], transitive = [toolchain.all_files]),
         mnemonic = "StripLibrary",
         outputs = [out],
+        toolchain = CPP_TOOLCHAIN_TYPE,
     )
     return [DefaultInfo(files = depset([out]), runfiles = ctx.runfiles(files = [out]))]
 

@@ -2,6 +2,8 @@
 
 load("@bazel_tools//tools/build_defs/cc:action_names.bzl", "ACTION_NAMES")
 
+_TOOLCHAIN_TYPE = Label("//tools/cuda:toolchain_type")
+
 # Host warnings are left to the C++ compiler's own targets: nvcc's generated code is not ours.
 _COPTS = [
     "-std=c++17",
@@ -40,6 +42,9 @@ def compile_cuda(ctx, cuda, cc_toolchain, features, compilation_context, archs, 
         [source, cuda.include],
         transitive = [compilation_context.headers, cuda.compiler, cc_toolchain.all_files],
     )
+
+    # nvcc runs the compiler without the options that the C++ toolchain has for it.
+    sysroot = ["--sysroot=" + cc_toolchain.sysroot] if cc_toolchain.sysroot else []
     for output, mode, mnemonic, message in [
         (object, ["-c"], "CudaCompile", "Compiling CUDA %s for %s"),
         (headers, ["-M"], "CudaHeaders", "Listing the headers of CUDA %s for %s"),
@@ -57,6 +62,7 @@ def compile_cuda(ctx, cuda, cc_toolchain, features, compilation_context, archs, 
         # And, where a source defines templates alone, after the time and the process.
         args.add(object.short_path, format = "-frandom-seed=%s")
         args.add_all(_COPTS)
+        args.add_all(sysroot, format_each = "-Xcompiler=%s")
         args.add_all(archs.gencodes, before_each = "-gencode")
         args.add("-isystem", cuda.include)
         args.add_all(compilation_context.includes, before_each = "-I", uniquify = True)
@@ -77,5 +83,7 @@ def compile_cuda(ctx, cuda, cc_toolchain, features, compilation_context, archs, 
             mnemonic = mnemonic,
             outputs = [output],
             progress_message = message % (source.short_path, ",".join(archs.archs)),
+            # Whose platform it runs on, with --incompatible_auto_exec_groups.
+            toolchain = _TOOLCHAIN_TYPE,
         )
     return object, headers

@@ -156,6 +156,10 @@ def cuda_library(
     In a build without CUDA it is skipped, and whatever needs it. An architecture that the CUDA
     release does not know is refused, with those that it knows.
 
+    Of the C++ toolchain, nvcc takes the compiler and its sysroot. `--copt`, `--cxxopt`, `-c` and
+    the toolchain's other options do not reach CUDA sources: they are always optimized. Say options
+    in `copts`; `-Xcompiler=` has those for the host code.
+
     Args:
       name: of the target.
       srcs: CUDA sources (.cu); each is one compile.
