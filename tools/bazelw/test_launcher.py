@@ -9,8 +9,9 @@ import fake_debian
 import pytest
 
 
-def test_takes_bazel_7_from_path(machine):
-    machine.add("bazel", "7.4.1")
+@pytest.mark.parametrize("version", ["7.1.0", "7.4.1", "7.10.0"])
+def test_takes_bazel_7_from_path(machine, version):
+    machine.add("bazel", version)
     done = machine.run("build", "two words", "", "--x=*")
     assert done.stdout == "[bazel][build][two words][][--x=*][use=7.7.1]"
     assert (done.returncode, done.stderr) == (0, "")
@@ -58,14 +59,15 @@ def test_leaves_the_version_to_a_user_who_names_one(machine):
     assert "[use=7.1.0]" in machine.run("info", USE_BAZEL_VERSION="7.1.0").stdout
 
 
-@pytest.mark.parametrize("version", ["6.5.0", "8.0.0", "17.0.0", "no_version", ""])
+@pytest.mark.parametrize("version", ["6.5.0", "7.0.2", "8.0.0", "17.0.0", "no_version", ""])
 def test_passes_over_other_versions(machine, version):
     (machine.bin / "python3.11").unlink()  # so that it ends here, and soon
     program = machine.add("bazel", version)
     done = machine.run("info")
     assert (done.returncode, done.stdout) == (36, "")
     assert done.stderr.splitlines() == [
-        f"bazelw: not using {program}: its --version says 'bazel {version}', wanted 'bazel 7.*'",
+        f"bazelw: not using {program}: its --version says 'bazel {version}', "
+        "wanted 7.1 or a later 7.x",
         "bazelw: python3.11 is not on PATH",
     ]
 
