@@ -14,11 +14,9 @@ const char* BuiltCudaArchs() {{ return "{archs}"; }}
 """
 
 def _built_cuda_archs_impl(ctx):
-    # "arch=compute_90a,code=sm_90a" -> "sm_90a"
-    codes = [gencode.rpartition("=")[2] for gencode in ctx.attr.archs[CudaArchsInfo].gencodes]
     source = ctx.actions.declare_file(ctx.label.name + ".cc")
     ctx.actions.write(source, _SOURCE.format(
-        archs = ",".join(codes),
+        archs = ",".join(ctx.attr.archs[CudaArchsInfo].codes),
         header = ctx.label.package + "/built_archs.h",
     ))
     return [DefaultInfo(files = depset([source]))]

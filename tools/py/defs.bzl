@@ -1,9 +1,5 @@
 """Python targets: the one place that names the native rules."""
 
-load("//tools/py/private:choice_flag.bzl", _choice_flag = "choice_flag")
-
-choice_flag = _choice_flag
-
 def py_library(name, **kwargs):
     """A Python library; takes what the native rule takes."""
     native.py_library(name = name, **kwargs)

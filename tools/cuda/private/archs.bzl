@@ -33,9 +33,8 @@ def _gencodes_of(arch, supported):
         return None
     return gencodes if number in supported else None
 
-def _check_families(gencodes, where):
+def _check_families(codes, where):
     """Fails where nvcc would: it gives the code of sm_100 and of sm_100f one name."""
-    codes = [gencode.rpartition("=")[2] for gencode in gencodes]
     for code in codes:
         if code.startswith("sm_") and code + "f" in codes:
             fail("%s: %s and %sf in one list: the code of the second runs wherever that of the first does. " % (
@@ -75,10 +74,11 @@ def parse_archs(archs, where, cuda):
                 cuda.version,
             ))
         gencodes.extend([gencode for gencode in parsed if gencode not in gencodes])
-    _check_families(gencodes, where)
+    codes = [gencode.rpartition("=")[2] for gencode in gencodes]
+    _check_families(codes, where)
     if not gencodes:
         fail("%s: no GPU architecture. To build without CUDA: %s." % (where, NO_CUDA))
-    return CudaArchsInfo(archs = archs, gencodes = gencodes)
+    return CudaArchsInfo(archs = archs, codes = codes, gencodes = gencodes)
 
 _RequestInfo = provider("What the flag says, as it is written.", fields = {"archs": "Strings."})
 
@@ -95,7 +95,7 @@ cuda_archs_flag = rule(
 def _checked_archs_impl(ctx):
     cuda = ctx.toolchains[_TOOLCHAIN_TYPE].cuda
     if not cuda.enabled:
-        return CudaArchsInfo(archs = [], gencodes = [])
+        return CudaArchsInfo(archs = [], codes = [], gencodes = [])
     return parse_archs(ctx.attr.flag[_RequestInfo].archs, "--%s" % ctx.attr.flag.label, cuda)
 
 checked_archs = rule(

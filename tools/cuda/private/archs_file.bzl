@@ -10,11 +10,8 @@ def _cuda_archs_file_impl(ctx):
     archs = ctx.attr._archs[CudaArchsInfo]
     if ctx.attr.archs:
         archs = parse_archs(ctx.attr.archs, str(ctx.label), ctx.toolchains[_TOOLCHAIN_TYPE].cuda)
-
-    # "arch=compute_90a,code=sm_90a" -> "sm_90a"
-    codes = [gencode.rpartition("=")[2] for gencode in archs.gencodes]
     output = ctx.actions.declare_file(ctx.label.name + ".json")
-    ctx.actions.write(output, json.encode(codes))
+    ctx.actions.write(output, json.encode(archs.codes))
     return [DefaultInfo(files = depset([output]), runfiles = ctx.runfiles(files = [output]))]
 
 _cuda_archs_file = rule(

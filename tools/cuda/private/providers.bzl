@@ -4,6 +4,7 @@ CudaArchsInfo = provider(
     doc = "The GPU architectures to compile for.",
     fields = {
         "archs": "The list as written: `sm_90a`, `compute_100`, `sm_80+ptx`, or a named set.",
+        "codes": "What comes of it: `sm_90a`, `compute_100`, in the order of `gencodes`.",
         "gencodes": "nvcc's `-gencode` values, in order, each once.",
     },
 )
