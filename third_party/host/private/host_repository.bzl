@@ -1,5 +1,6 @@
 """What the machine gives to a build, looked at when a build starts."""
 
+load("//third_party/private:refused_toolchain.bzl", "refused_build")
 load("//third_party/python:interpreter.bzl", "look_for_python")
 
 _HOST = """\
@@ -10,16 +11,6 @@ host_toolchain(
     compiler = {compiler},
     gcc = {gcc},
     visibility = ["//visibility:public"],
-)
-"""
-
-_REFUSED = """\
-load("{definitions}", "refused_toolchain")
-
-refused_toolchain(
-    name = "host",
-    visibility = ["//visibility:public"],
-    why = {why},
 )
 """
 
@@ -48,10 +39,7 @@ def _host_repository_impl(repository_ctx):
     host, why = _look_at_host(repository_ctx)
     if why:
         # No failure yet: every build looks here, and most may need nothing of ours.
-        build = _REFUSED.format(
-            definitions = str(Label("//third_party/private:refused_toolchain.bzl")),
-            why = repr(why),
-        )
+        build = refused_build("host", why)
     else:
         build = _HOST.format(
             compiler = repr(host["compiler"]),

@@ -1,5 +1,6 @@
 """The Python toolchain: the machine's CPython behind an empty virtual environment."""
 
+load("//third_party/private:refused_toolchain.bzl", "refused_build")
 load("//third_party/python:interpreter.bzl", "PYTHON_VERSION", "look_for_python")
 
 _RUNTIME = """\
@@ -18,16 +19,6 @@ py_runtime_pair(
     name = "runtime_pair",
     py3_runtime = ":runtime",
     visibility = ["//visibility:public"],
-)
-"""
-
-_REFUSED = """\
-load("{definitions}", "refused_toolchain")
-
-refused_toolchain(
-    name = "runtime_pair",
-    visibility = ["//visibility:public"],
-    why = {why},
 )
 """
 
@@ -55,10 +46,7 @@ def _python_repository_impl(repository_ctx):
     python, why = look_for_python(repository_ctx)
     if why:
         # No failure yet: every build looks here, and most targets are no Python programs.
-        build = _REFUSED.format(
-            definitions = str(Label("//third_party/private:refused_toolchain.bzl")),
-            why = repr(why),
-        )
+        build = refused_build("runtime_pair", why)
     else:
         _write_environment(repository_ctx, python)
         build = _RUNTIME.format(bootstrap = repository_ctx.attr.bootstrap, python = python)
