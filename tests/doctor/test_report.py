@@ -89,13 +89,18 @@ def test_how_a_process_ended(code, words):
     assert child._ending(subprocess.CompletedProcess([], code, "", "all\nout\n")) == words
 
 
-def test_operators_that_cannot_be_listed(monkeypatch):
+@pytest.mark.parametrize(
+    ("stage", "problem"),
+    [
+        ("operators", "the operators cannot be listed"),
+        ("clashes", "operators of the same names cannot be looked for"),
+    ],
+)
+def test_what_cannot_be_looked_for(monkeypatch, stage, problem):
     seen = probe()
-    del seen.values["operators"]
-    seen.errors["operators"] = "RuntimeError: out of order"
-    assert report_of(monkeypatch, seen)["problems"] == [
-        "the operators cannot be listed: RuntimeError: out of order"
-    ]
+    del seen.values[stage]
+    seen.errors[stage] = "RuntimeError: out of order"
+    assert report_of(monkeypatch, seen)["problems"] == [f"{problem}: RuntimeError: out of order"]
 
 
 def test_devices_that_cannot_be_listed(monkeypatch):
@@ -110,15 +115,6 @@ def test_devices_that_cannot_be_listed(monkeypatch):
     ]
     assert not any("operators run on the CPU alone" in note for note in found["notes"])
     assert found["cuda"]["error"] == "RuntimeError: CUDA error: out of order"
-
-
-def test_clashes_that_cannot_be_looked_for(monkeypatch):
-    seen = probe()
-    del seen.values["clashes"]
-    seen.errors["clashes"] = "AttributeError: out of order"
-    assert report_of(monkeypatch, seen)["problems"] == [
-        "operators of the same names cannot be looked for: AttributeError: out of order"
-    ]
 
 
 def test_a_driver_without_a_device(monkeypatch):
