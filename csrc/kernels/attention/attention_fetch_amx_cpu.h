@@ -10,7 +10,7 @@ namespace stablekv {
 // on others. Four blocks at once: the core follows several streams at more of the memory's speed
 // than one. Of blocks shorter than a page 16 at once. A pass of AMX goes over what is fetched in no
 // order that a core would follow, so that all of it is asked for, long before, for the second
-// level.
+// level: all caches were no better.
 template <int64_t kStreams>
 class AttentionFetchAmx {
  public:

@@ -15,6 +15,9 @@ namespace stablekv {
 template <class Vec>
 class AttentionFetch {
  public:
+  // Blocks in turn: a core's own prefetcher follows as many well.
+  static constexpr int64_t kStreams = 4;
+
   // There is at least one block.
   AttentionFetch(const uint8_t* const* blocks, int64_t count, int64_t block_bytes)
       : next_(blocks), last_(blocks + count - 1), block_bytes_(block_bytes) {
@@ -36,7 +39,6 @@ class AttentionFetch {
   }
 
  private:
-  static constexpr int64_t kStreams = 4;
   static constexpr int64_t kTurn = kStreams * 64;
 
   void Turn() {

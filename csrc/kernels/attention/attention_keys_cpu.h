@@ -13,8 +13,8 @@
 namespace stablekv {
 
 // Token t's elements lie in chunks of 16 bytes next to those of token t + 1, so that a vector has
-// chunks of several tokens. Lanes of different tokens are never added. Up to four blocks are read
-// in turn: the core's own prefetcher follows as many well.
+// chunks of several tokens. Lanes of different tokens are never added. Up to
+// kStreams blocks are read in turn.
 template <class Vec, VecFormat kFormat>
 class AttentionKeys {
  public:
@@ -29,14 +29,10 @@ class AttentionKeys {
   static void Run(const uint8_t* const* blocks, int64_t count, int64_t block_size,
                   int64_t head_size, const float* queries, int64_t heads, float* out,
                   Fetch* fetch) {
-    constexpr int kSix = Vec::kTileHeads < 6 ? Vec::kTileHeads : 6;
-    const int64_t tile = Lanes::TileHeads(heads);
-    const auto run = tile == 1   ? &RunHeads<1>
-                     : tile == 2 ? &RunHeads<2>
-                     : tile == 4 ? &RunHeads<4>
-                     : tile == 6 ? &RunHeads<kSix>
-                                 : &RunHeads<Vec::kTileHeads>;
-    run(blocks, count, block_size, head_size / kChunk, queries, out, fetch);
+    Lanes::ForTile(heads, [&](auto tile) {
+      RunHeads<decltype(tile)::kCount>(blocks, count, block_size, head_size / kChunk, queries, out,
+                                       fetch);
+    });
   }
 
  private:
@@ -55,7 +51,7 @@ class AttentionKeys {
     constexpr int kRows = kMost >= kAll ? kAll : kMost >= 4 ? 4 : kMost >= 2 ? 2 : 1;
     constexpr int kRowRegisters = kRows * (kHeads > kParts ? kHeads : kParts);
     constexpr int kFitting = Vec::kTileSums / kRowRegisters;
-    constexpr int kBlocks = kFitting >= 4 ? 4 : 1;
+    constexpr int kBlocks = kFitting >= Fetch::kStreams ? Fetch::kStreams : 1;
     int64_t i = 0;
     for (; i + kBlocks <= count; i += kBlocks) {
       RunBlocks<kHeads, kBlocks, kRows>(blocks + i, block_size, chunks, queries,

@@ -75,10 +75,21 @@ struct AttentionLanes {
     }
   }
 
-  // The heads that are worked on at once when `heads` are left; up to one of them may be padding.
-  static int64_t TileHeads(int64_t heads) {
-    if (heads >= Vec::kTileHeads) return Vec::kTileHeads;
-    return heads == 1 ? 1 : (heads + 1) / 2 * 2;
+  template <int kHeads>
+  struct Heads {
+    static constexpr int kCount = kHeads;
+  };
+
+  // Calls run(Heads<N>()) for the N heads that are worked on at once when `heads` are left; up to
+  // one of them may be padding.
+  template <class Run>
+  static void ForTile(int64_t heads, const Run& run) {
+    constexpr int kSix = Vec::kTileHeads < 6 ? Vec::kTileHeads : 6;
+    if (heads == 1) return run(Heads<1>());
+    if (heads == 2) return run(Heads<2>());
+    if (heads <= 4) return run(Heads<4>());
+    if (heads <= kSix) return run(Heads<kSix>());
+    return run(Heads<Vec::kTileHeads>());
   }
 };
 

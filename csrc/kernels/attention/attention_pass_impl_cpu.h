@@ -50,7 +50,7 @@ class AttentionPassImpl {
   using Lanes = AttentionLanes<Vec>;
 
   // Blocks: far enough for their lines to arrive, and near enough for them to be there still.
-  static constexpr int64_t kAhead = 8;
+  static constexpr int64_t kAhead = 2 * Fetch::kStreams;
 
   // The queries, in the order of the keys' lanes; zeros as those of a tile's padding.
   template <VecFormat kFormat>
@@ -92,9 +92,11 @@ class AttentionPassImpl {
   template <VecFormat kFormat>
   void Logits(int64_t count, Fetch* fetch) {
     using Keys = AttentionKeys<Vec, kFormat>;
-    for (int64_t i = 0; i < count; i += 4) {
+    // A few blocks at a time: the next tile of heads finds them in the first-level cache.
+    for (int64_t i = 0; i < count; i += Fetch::kStreams) {
+      const int64_t some = count - i < Fetch::kStreams ? count - i : Fetch::kStreams;
       for (int64_t h = 0; h < heads_; h += Vec::kTileHeads) {
-        Keys::Run(keys_ + i, count - i < 4 ? count - i : 4, params_.block_size, params_.head_size,
+        Keys::Run(keys_ + i, some, params_.block_size, params_.head_size,
                   queries_ + h * kMaxHeadSize, heads_ - h,
                   weights_ + h * kWeightPitch + i * params_.block_size, fetch);
       }

@@ -11,7 +11,7 @@
 
 namespace stablekv {
 
-// Blocks of fp8 are short. Into the second level: all caches were no better on processors with AMX.
+// Blocks of fp8 are short.
 template <VecFormat kFormat>
 using AmxFetch = AttentionFetchAmx<BytesOf(kFormat) == 1 ? 16 : 4>;
 

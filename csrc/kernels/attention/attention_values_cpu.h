@@ -26,14 +26,9 @@ class AttentionValues {
   static void Run(const uint8_t* const* blocks, int64_t count, int64_t head_size,
                   const float* weights, int64_t heads, float* out, int64_t out_pitch,
                   AttentionFetch<Vec>* fetch) {
-    constexpr int kSix = Vec::kTileHeads < 6 ? Vec::kTileHeads : 6;
-    const int64_t tile = Lanes::TileHeads(heads);
-    const auto run = tile == 1   ? &RunHeads<1>
-                     : tile == 2 ? &RunHeads<2>
-                     : tile == 4 ? &RunHeads<4>
-                     : tile == 6 ? &RunHeads<kSix>
-                                 : &RunHeads<Vec::kTileHeads>;
-    run(blocks, count, head_size, weights, out, out_pitch, fetch);
+    Lanes::ForTile(heads, [&](auto tile) {
+      RunHeads<decltype(tile)::kCount>(blocks, count, head_size, weights, out, out_pitch, fetch);
+    });
   }
 
  private:
@@ -58,9 +53,8 @@ class AttentionValues {
                        AttentionFetch<Vec>* fetch) {
     // With four parts there are no registers for more than two units.
     constexpr int kUnits = kParts < 4 && Vec::kTileSums / kHeads >= 4 ? 4 : 2;
-    // Blocks that are read in turn. More of them are more streams than a core follows well, and
-    // fewer are more sums to load and store.
-    constexpr int64_t kBlocks = kHeads <= 2 ? 4 : 8;
+    // Blocks that are read in turn. For more heads twice as many: fewer sums to load and store.
+    constexpr int64_t kBlocks = AttentionFetch<Vec>::kStreams * (kHeads <= 2 ? 1 : 2);
     static_assert(kUnitRows <= 8, "head sizes are multiples of 8, so that most have no rest");
     constexpr bool kRest = 8 / kUnitRows % kUnits != 0;
     const int64_t units = head_size / kUnitRows;
