@@ -4,64 +4,59 @@
 
 #include <cstdint>
 
+#include "csrc/kernels/attention/attention_order_cpu.h"
+
 namespace stablekv {
 
-// Fetches blocks into the core's caches, four in turn and a few cache lines at a time, between the
-// arithmetic on others. What the core cannot queue it drops: the blocks are to be read in the same
-// order soon after, so that its own prefetcher brings the rest. Past the last block it goes over
-// that one again, which costs less than to ask.
+// Fetches groups of blocks into the core's caches, a cache line of each block in turn, between the
+// arithmetic on the blocks before. What the core cannot queue it drops: the blocks are to be read
+// in the same order soon after, so that its own prefetcher brings the rest.
 //
 // A template over the vector unit as all of its code is, so that the units share no symbol.
 template <class Vec>
 class AttentionFetch {
  public:
-  // Blocks in turn: a core's own prefetcher follows as many well.
-  static constexpr int64_t kStreams = 4;
+  // The blocks before are gone over `times` times.
+  AttentionFetch(const GroupsAhead& ahead, int64_t times)
+      : group_(ahead.group),
+        next_(ahead.next),
+        at_(ahead.begin),
+        end_(ahead.block_bytes),
+        turn_bytes_(times * kLines) {}
 
-  // There is at least one block.
-  AttentionFetch(const uint8_t* const* blocks, int64_t count, int64_t block_bytes)
-      : next_(blocks), last_(blocks + count - 1), block_bytes_(block_bytes) {
-    NextBlocks();
-  }
-
-  // Another kBytes of them, rounded up to what four cache lines are at the end.
+  // As many as belong to kBytes of those before.
   template <int64_t kBytes>
-  void Step() {
-    if constexpr (kBytes % kTurn != 0) {
-      due_ += kBytes % kTurn;
-      if (due_ >= kTurn) {
-        due_ -= kTurn;
-        Turn();
-      }
-    }
+  [[gnu::always_inline]] void Step() {
+    constexpr int64_t kPart = kBytes < kLines ? kBytes : kLines;
+    static_assert(kBytes % kPart == 0);
 #pragma GCC unroll 8
-    for (int64_t i = kTurn; i <= kBytes; i += kTurn) Turn();
+    for (int64_t i = 0; i < kBytes; i += kPart) {
+      due_ += kPart;
+      if (due_ < turn_bytes_) continue;
+      due_ -= turn_bytes_;
+      Turn();
+    }
   }
 
  private:
-  static constexpr int64_t kTurn = kStreams * 64;
+  static constexpr int64_t kLines = BlockGroup::kBlocks * 64;  // a line of each block
 
-  void Turn() {
+  [[gnu::always_inline]] void Turn() {
 #pragma GCC unroll 4
-    for (int64_t i = 0; i < kStreams; ++i) __builtin_prefetch(streams_[i] + at_, 0, 3);
+    for (const uint8_t* block : group_.blocks) __builtin_prefetch(block + at_, 0, 3);
     at_ += 64;
-    if (at_ >= block_bytes_) NextBlocks();
-  }
-
-  void NextBlocks() {
-    at_ = 0;
-    for (int64_t i = 0; i < kStreams; ++i) {
-      streams_[i] = *next_;
-      if (next_ < last_) ++next_;
+    if (at_ >= end_) {
+      at_ = 0;
+      group_ = next_;
     }
   }
 
-  const uint8_t* const* next_;  // of those not begun
-  const uint8_t* const* last_;
-  int64_t block_bytes_;
-  const uint8_t* streams_[kStreams];  // the blocks begun
-  int64_t at_ = 0;                    // how far in each of them
-  int64_t due_ = 0;                   // bytes that are asked for and not fetched yet
+  BlockGroup group_;
+  BlockGroup next_;
+  int64_t at_;          // how far in each block
+  int64_t end_;         // of a block
+  int64_t turn_bytes_;  // of those before, for a line of each block
+  int64_t due_ = 0;     // of those before, that no line was fetched for yet
 };
 
 }  // namespace stablekv

@@ -14,12 +14,16 @@ template <class Vec>
 class AttentionItems {
  public:
   static void RunItems(const AttentionPlan& plan, int64_t begin, int64_t end) {
-    Item item = FirstItem(plan, begin);
-    for (int64_t i = begin; i < end; ++i) {
-      Item next = item;
+    Run run = FirstRun(plan, begin);
+    run.kv_heads = LongestRun(plan, run, end - begin);
+    while (begin < end) {
+      const int64_t next_begin = begin + run.kv_heads;
+      Run next = run;
       Advance(plan, &next);
-      RunItem(plan, i, item, i + 1 < end ? &next : nullptr);
-      item = next;
+      next.kv_heads = LongestRun(plan, next, end - next_begin);
+      RunOne(plan, begin, run, next_begin < end ? &next : nullptr);
+      run = next;
+      begin = next_begin;
     }
   }
 
@@ -32,13 +36,15 @@ class AttentionItems {
  private:
   using Softmax = AttentionSoftmax<Vec>;
 
-  struct Item {
+  // Items next to each other, of one partition.
+  struct Run {
     int64_t seq;
-    int64_t kv_head;
     int64_t partition;
+    int64_t kv_head;   // the first of
+    int64_t kv_heads;  // so many
   };
 
-  static Item FirstItem(const AttentionPlan& plan, int64_t index) {
+  static Run FirstRun(const AttentionPlan& plan, int64_t index) {
     int64_t low = 0;  // the last sequence whose items begin at or before `index` and are not none
     int64_t high = plan.params.num_seqs;
     while (high - low > 1) {
@@ -46,31 +52,43 @@ class AttentionItems {
       (plan.first_items[middle] <= index ? low : high) = middle;
     }
     const int64_t within = index - plan.first_items[low];
-    return {low, within % plan.params.num_kv_heads, within / plan.params.num_kv_heads};
+    return {low, within / plan.params.num_kv_heads, within % plan.params.num_kv_heads, 1};
   }
 
   // Past the last item, `seq` is num_seqs.
-  static void Advance(const AttentionPlan& plan, Item* item) {
-    if (++item->kv_head < plan.params.num_kv_heads) return;
-    item->kv_head = 0;
-    if (++item->partition < NumPartitions(plan, item->seq)) return;
-    item->partition = 0;
-    while (++item->seq < plan.params.num_seqs && NumPartitions(plan, item->seq) == 0) {
+  static void Advance(const AttentionPlan& plan, Run* run) {
+    run->kv_head += run->kv_heads;
+    if (run->kv_head < plan.params.num_kv_heads) return;
+    run->kv_head = 0;
+    if (++run->partition < NumPartitions(plan, run->seq)) return;
+    run->partition = 0;
+    while (++run->seq < plan.params.num_seqs && NumPartitions(plan, run->seq) == 0) {
     }
   }
 
-  // The blocks of `item` that `head` attends to; `places` is room for them.
-  static BlockList ListBlocks(const AttentionPlan& plan, const Item& item, int64_t head,
+  // Of the `items` from the first of `run` on.
+  static int64_t LongestRun(const AttentionPlan& plan, const Run& run, int64_t items) {
+    const int64_t left = plan.params.num_kv_heads - run.kv_head;
+    const int64_t most = items < plan.run_heads ? items : plan.run_heads;
+    return left < most ? left : most;
+  }
+
+  // The blocks of `run` that `head` attends to; `places` is room for them.
+  static BlockList ListBlocks(const AttentionPlan& plan, const Run& run, int64_t head,
                               int32_t* places) {
     const PagedAttentionParams& params = plan.params;
-    const int64_t length = params.seq_lens[item.seq];
-    const int64_t begin = item.partition * kPartitionSize;
+    const int64_t length = params.seq_lens[run.seq];
+    const int64_t begin = run.partition * kPartitionSize;
     const int64_t end = length - begin < kPartitionSize ? length : begin + kPartitionSize;
     const int64_t last = (end - 1) / params.block_size;
-    BlockList list{params.block_tables + item.seq * params.block_tables_stride, item.kv_head,
-                   places, 0, params.block_size};
+    BlockList list{params.block_tables + run.seq * params.block_tables_stride,
+                   run.kv_head,
+                   run.kv_heads,
+                   places,
+                   0,
+                   params.block_size};
     for (int64_t block = begin / params.block_size; block <= last; ++block) {
-      if (!AttendsTo(plan, item.seq, head, block)) continue;
+      if (!AttendsTo(plan, run.seq, head, block)) continue;
       places[list.count++] = static_cast<int32_t>(block);
       if (block == last) list.last_tokens = end - last * params.block_size;
     }
@@ -88,73 +106,98 @@ class AttentionItems {
     return blocks;
   }
 
-  static void RunItem(const AttentionPlan& plan, int64_t index, const Item& item,
-                      const Item* next) {
-    const int64_t first_head = item.kv_head * plan.group;
+  // Room for the results of a pass.
+  struct Sums {
+    AttentionSums view() { return {out, max, sum}; }
+
+    alignas(64) float out[kPassElements];
+    float max[kPassRows];
+    float sum[kPassRows];
+  };
+
+  static void RunOne(const AttentionPlan& plan, int64_t index, const Run& run, const Run* next) {
+    const int64_t first_head = run.kv_head * plan.group;
     // Heads that attend to different blocks cannot share a pass: a NaN in a block must not reach
     // the heads that skip it.
     const int64_t most = plan.sparse_by_head ? 1 : kPassHeads;
     int32_t places[kMaxPartitionBlocks];
     int32_t next_places[kMaxPartitionBlocks];
-    BlockList after{};  // what is read when this item is done
+    BlockList after{};  // what is read when this run is done
     if (next != nullptr) {
       after = Tile(plan, ListBlocks(plan, *next, next->kv_head * plan.group, next_places), 0);
     }
-    AttentionSums sums;
+    Sums own_sums;
+    const bool partial = NumPartitions(plan, run.seq) > 1;
     for (int64_t g = 0; g < plan.group; g += most) {
       const int64_t heads = plan.group - g < most ? plan.group - g : most;
-      const BlockList blocks = ListBlocks(plan, item, first_head + g, places);
+      const BlockList blocks = ListBlocks(plan, run, first_head + g, places);
       const BlockList nothing{};
-      FetchPartials(plan, index, item, g, heads);
-      RunTiles(plan, item.seq, first_head + g, heads, blocks,
-               g + heads == plan.group ? after : nothing, &sums);
-      for (int64_t h = 0; h < heads; ++h) {
-        WriteSums(plan, index, item, g + h, sums.max[h], sums.sum[h],
-                  sums.out + h * plan.params.head_size);
+      const int64_t rows = run.kv_heads * heads;
+      const AttentionSums sums = partial ? Partials(plan, index, g) : own_sums.view();
+      // Stores into memory that no cache holds would stop the work between two passes.
+      if (partial) Fetch(sums.out, rows * plan.params.head_size);
+      RunTiles(plan, run.seq, first_head + g, heads, blocks,
+               g + heads == plan.group ? after : nothing, sums);
+      if (partial) continue;
+      for (int64_t row = 0; row < rows; ++row) {
+        WriteOut(plan, run.seq, first_head + g + row, sums.sum[row],
+                 sums.out + row * plan.params.head_size);
       }
     }
   }
 
+  // Where the partial results of item `index` are from head g of its group on.
+  static AttentionSums Partials(const AttentionPlan& plan, int64_t index, int64_t g) {
+    const int64_t row = (index - plan.first_partial_item) * plan.group + g;
+    return {plan.partial_out + row * plan.params.head_size, plan.partial_max + row,
+            plan.partial_sum + row};
+  }
+
+  static void Fetch(const float* from, int64_t count) {
+    for (int64_t i = 0; i < count; i += 16) __builtin_prefetch(from + i, 1, 2);
+  }
+
   static void RunTiles(const AttentionPlan& plan, int64_t seq, int64_t head, int64_t heads,
-                       const BlockList& blocks, const BlockList& after, AttentionSums* sums) {
-    if (blocks.count == 0) return Clear(heads, plan.params.head_size, sums);
-    AttentionSums tile_sums;
+                       const BlockList& blocks, const BlockList& after, const AttentionSums& sums) {
+    const int64_t rows = blocks.kv_heads * heads;
+    if (blocks.count == 0) return Clear(rows, plan.params.head_size, sums);
+    Sums tile_sums;
     for (int64_t first = 0; first < blocks.count; first += plan.tile_blocks) {
       const int64_t second = first + plan.tile_blocks;
       RunPass(plan, seq, head, heads, Tile(plan, blocks, first),
               second < blocks.count ? Tile(plan, blocks, second) : after,
-              first == 0 ? sums : &tile_sums);
-      if (first > 0) Merge(heads, plan.params.head_size, tile_sums, sums);
+              first == 0 ? sums : tile_sums.view());
+      if (first > 0) Merge(rows, plan.params.head_size, tile_sums.view(), sums);
     }
   }
 
-  static void Clear(int64_t heads, int64_t head_size, AttentionSums* sums) {
-    for (int64_t h = 0; h < heads; ++h) {
-      sums->max[h] = kMinusInfinity;
-      sums->sum[h] = 0;
+  static void Clear(int64_t rows, int64_t head_size, const AttentionSums& sums) {
+    for (int64_t row = 0; row < rows; ++row) {
+      sums.max[row] = kMinusInfinity;
+      sums.sum[row] = 0;
     }
-    for (int64_t i = 0; i < heads * head_size; ++i) sums->out[i] = 0;
+    for (int64_t i = 0; i < rows * head_size; ++i) sums.out[i] = 0;
   }
 
   // Adds `from`, brought to the larger of the two maxima, to `to`.
-  static void Merge(int64_t heads, int64_t head_size, const AttentionSums& from,
-                    AttentionSums* to) {
-    for (int64_t h = 0; h < heads; ++h) {
-      const float max = from.max[h] > to->max[h] ? from.max[h] : to->max[h];
+  static void Merge(int64_t rows, int64_t head_size, const AttentionSums& from,
+                    const AttentionSums& to) {
+    for (int64_t row = 0; row < rows; ++row) {
+      const float max = from.max[row] > to.max[row] ? from.max[row] : to.max[row];
       const float base = max == kMinusInfinity ? 0 : max;
-      const float from_scale = Softmax::ExpOne(from.max[h] - base);
-      const float to_scale = Softmax::ExpOne(to->max[h] - base);
-      to->max[h] = max;
-      to->sum[h] = to->sum[h] * to_scale + from.sum[h] * from_scale;
-      float* const out = to->out + h * head_size;
+      const float from_scale = Softmax::ExpOne(from.max[row] - base);
+      const float to_scale = Softmax::ExpOne(to.max[row] - base);
+      to.max[row] = max;
+      to.sum[row] = to.sum[row] * to_scale + from.sum[row] * from_scale;
+      float* const out = to.out + row * head_size;
       for (int64_t d = 0; d < head_size; ++d) {
-        out[d] = out[d] * to_scale + from.out[h * head_size + d] * from_scale;
+        out[d] = out[d] * to_scale + from.out[row * head_size + d] * from_scale;
       }
     }
   }
 
   static void RunPass(const AttentionPlan& plan, int64_t seq, int64_t head, int64_t heads,
-                      const BlockList& blocks, const BlockList& next, AttentionSums* sums) {
+                      const BlockList& blocks, const BlockList& next, const AttentionSums& sums) {
     switch (plan.cache_format) {
       case VecFormat::kFloat32:
         return AttentionPass<Vec, VecFormat::kFloat32>::Run(plan, seq, head, heads, blocks, next,
@@ -172,34 +215,6 @@ class AttentionItems {
         return AttentionPass<Vec, VecFormat::kFp8E5M2>::Run(plan, seq, head, heads, blocks, next,
                                                             sums);
     }
-  }
-
-  static void WriteSums(const AttentionPlan& plan, int64_t index, const Item& item, int64_t g,
-                        float max, float sum, float* out) {
-    const int64_t head = item.kv_head * plan.group + g;
-    if (NumPartitions(plan, item.seq) == 1) {
-      WriteOut(plan, item.seq, head, sum, out);
-    } else {
-      WritePartial(plan, (index - plan.first_partial_item) * plan.group + g, max, sum, out);
-    }
-  }
-
-  // Stores into memory that no cache holds would stop the work between two passes.
-  static void FetchPartials(const AttentionPlan& plan, int64_t index, const Item& item, int64_t g,
-                            int64_t heads) {
-    if (NumPartitions(plan, item.seq) == 1) return;
-    const int64_t head_size = plan.params.head_size;
-    const float* const rows =
-        plan.partial_out + ((index - plan.first_partial_item) * plan.group + g) * head_size;
-    for (int64_t i = 0; i < heads * head_size; i += 16) __builtin_prefetch(rows + i, 1, 2);
-  }
-
-  static void WritePartial(const AttentionPlan& plan, int64_t row, float max, float sum,
-                           const float* out) {
-    plan.partial_max[row] = max;
-    plan.partial_sum[row] = sum;
-    float* const to = plan.partial_out + row * plan.params.head_size;
-    for (int64_t d = 0; d < plan.params.head_size; ++d) to[d] = out[d];
   }
 
   // Divides by the sum and rounds. A sum of 0 is that of no tokens, or of logits that are all -Inf.

@@ -7,6 +7,7 @@
 
 #include "csrc/kernels/attention/attention_fetch_cpu.h"
 #include "csrc/kernels/attention/attention_lanes_cpu.h"
+#include "csrc/kernels/attention/attention_order_cpu.h"
 #include "csrc/kernels/attention/attention_plan_cpu.h"
 #include "csrc/kernels/common/vec_format.h"
 
@@ -22,16 +23,16 @@ class AttentionKeys {
 
   static constexpr int kChunk = 16 / BytesOf(kFormat);
   static constexpr int kParts = Vec::template kParts<kFormat>;
+  static constexpr int kTileHeads = Vec::template kTileHeads<kFormat>;
 
-  // out[h * kWeightPitch + i * block_size + t] = dot(key t of block i, query h) for `count` blocks
-  // and as many heads as a tile for `heads` has. Queries are kMaxHeadSize floats apart, each in the
-  // order of Reorder<kParts, kChunk>.
-  static void Run(const uint8_t* const* blocks, int64_t count, int64_t block_size,
-                  int64_t head_size, const float* queries, int64_t heads, float* out,
-                  Fetch* fetch) {
-    Lanes::ForTile(heads, [&](auto tile) {
-      RunHeads<decltype(tile)::kCount>(blocks, count, block_size, head_size / kChunk, queries, out,
-                                       fetch);
+  // out[h * kWeightPitch + i * block_size + t] = dot(key t of block i, query h) for the first
+  // `count` blocks of `group` and as many heads as a tile for `heads` has. Queries are kMaxHeadSize
+  // floats apart, each in the order of Reorder<kParts, kChunk>. Meanwhile fetches.
+  static void Run(const BlockGroup& group, int64_t count, int64_t block_size, int64_t head_size,
+                  const float* queries, int64_t heads, float* out, Fetch* fetch) {
+    Lanes::template ForTile<kTileHeads>(heads, [&](auto tile) {
+      RunHeads<decltype(tile)::kCount>(group.blocks, count, block_size, head_size / kChunk, queries,
+                                       out, fetch);
     });
   }
 
@@ -42,30 +43,47 @@ class AttentionKeys {
   static constexpr int kPeriod = kChunk / kParts;  // lanes of a token
   static constexpr int kTokensOfVector = Vec::kLanes / kPeriod;
   static constexpr int64_t kVectorBytes = 16 * kTokensOfVector;
-  static constexpr int kAll = 8 / kTokensOfVector;  // vectors of the smallest block's tokens
+
+  // Vectors of a block that are worked on at a time: those of `tokens` tokens if there are
+  // registers for their parts and sums, or some of them.
+  template <int kHeads>
+  static constexpr int Rows(int tokens) {
+    const int all = tokens / kTokensOfVector;
+    if (tokens > 8) {
+      const bool fits =
+          all * kHeads <= Vec::kTileSums && all * (kHeads + kParts) < 2 * Vec::kTileSums;
+      return fits ? all : Rows<kHeads>(8);
+    }
+    const int most = Vec::kTileSums / kHeads;
+    return most >= all ? all : most >= 4 ? 4 : most >= 2 ? 2 : 1;
+  }
 
   template <int kHeads>
-  static void RunHeads(const uint8_t* const* blocks, int64_t count, int64_t block_size,
-                       int64_t chunks, const float* queries, float* out, Fetch* fetch) {
-    constexpr int kMost = Vec::kTileSums / kHeads;
-    constexpr int kRows = kMost >= kAll ? kAll : kMost >= 4 ? 4 : kMost >= 2 ? 2 : 1;
-    constexpr int kRowRegisters = kRows * (kHeads > kParts ? kHeads : kParts);
-    constexpr int kFitting = Vec::kTileSums / kRowRegisters;
-    constexpr int kBlocks = kFitting >= Fetch::kStreams ? Fetch::kStreams : 1;
+  [[gnu::noinline]] static void RunHeads(const uint8_t* const* blocks, int64_t count,
+                                         int64_t block_size, int64_t chunks, const float* queries,
+                                         float* out, Fetch* fetch) {
+    constexpr int kRows = Rows<kHeads>(16);
+    constexpr int kFitting = Vec::kTileSums / (kRows * kHeads);
+    constexpr int kBlocks = kFitting >= 4 ? 4 : kFitting >= 2 ? 2 : 1;
+    Fetch local_fetch = *fetch;  // in registers
     int64_t i = 0;
-    for (; i + kBlocks <= count; i += kBlocks) {
-      RunBlocks<kHeads, kBlocks, kRows>(blocks + i, block_size, chunks, queries,
-                                        out + i * block_size, fetch);
+    if (block_size >= kRows * kTokensOfVector) {
+      for (; i + kBlocks <= count; i += kBlocks) {
+        RunBlocks<kHeads, kBlocks, kRows>(blocks + i, block_size, chunks, queries,
+                                          out + i * block_size, &local_fetch);
+      }
     }
     for (; i < count; ++i) {
-      RunBlocks<kHeads, 1, kRows>(blocks + i, block_size, chunks, queries, out + i * block_size,
-                                  fetch);
+      RunBlocks<kHeads, 1, Rows<kHeads>(8)>(blocks + i, block_size, chunks, queries,
+                                            out + i * block_size, &local_fetch);
     }
+    *fetch = local_fetch;
   }
 
   template <int kHeads, int kBlocks, int kRows>
-  static void RunBlocks(const uint8_t* const* blocks, int64_t block_size, int64_t chunks,
-                        const float* queries, float* out, Fetch* fetch) {
+  [[gnu::always_inline]] static void RunBlocks(const uint8_t* const* blocks, int64_t block_size,
+                                               int64_t chunks, const float* queries, float* out,
+                                               Fetch* fetch) {
     for (int64_t token = 0; token < block_size; token += kRows * kTokensOfVector) {
       Tile<kHeads, kBlocks, kRows>(blocks, token * 16, block_size, chunks, queries, out + token,
                                    fetch);
@@ -74,10 +92,10 @@ class AttentionKeys {
 
   // kRows vectors of each of kBlocks blocks.
   template <int kHeads, int kBlocks, int kRows>
-  static void Tile(const uint8_t* const* blocks, int64_t offset, int64_t block_size, int64_t chunks,
-                   const float* queries, float* out, Fetch* fetch) {
-    constexpr int kFetched = kBlocks * kRows * kVectorBytes;
-    Fetch local_fetch = *fetch;  // in registers
+  [[gnu::always_inline]] static void Tile(const uint8_t* const* blocks, int64_t offset,
+                                          int64_t block_size, int64_t chunks, const float* queries,
+                                          float* out, Fetch* fetch) {
+    constexpr int64_t kFetched = kRows * kVectorBytes > 64 ? kRows * kVectorBytes : 64;
     Float sums[kBlocks * kRows][kHeads];
     Lanes::Clear(&sums);
     const uint8_t* from[kBlocks];
@@ -85,32 +103,35 @@ class AttentionKeys {
     for (int i = 0; i < kBlocks; ++i) from[i] = blocks[i] + offset;
     const float* query = queries;
     for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-      local_fetch.template Step<(kFetched > 64 ? kFetched : 64)>();
-      Float parts[kBlocks * kRows][kParts];
 #pragma GCC unroll 4
       for (int i = 0; i < kBlocks; ++i) {
+        fetch->template Step<kFetched>();
+        Float parts[kRows][kParts];
 #pragma GCC unroll 8
         for (int r = 0; r < kRows; ++r) {
-          Vec::template LoadParts<kFormat>(from[i] + r * kVectorBytes, parts[i * kRows + r]);
+          Vec::template LoadParts<kFormat>(from[i] + r * kVectorBytes, parts[r]);
         }
         from[i] += block_size * 16;
-      }
 #pragma GCC unroll 4
-      for (int p = 0; p < kParts; ++p) {
+        for (int p = 0; p < kParts; ++p) {
 #pragma GCC unroll 8
-        for (int h = 0; h < kHeads; ++h) {
-          const Float factor = Vec::InRegister(
-              Vec::template LoadRepeated<kPeriod>(query + h * kMaxHeadSize + p * kPeriod));
-#pragma GCC unroll 16
-          for (int r = 0; r < kBlocks * kRows; ++r) {
-            sums[r][h] = Vec::MulAdd(parts[r][p], factor, sums[r][h]);
+          for (int h = 0; h < kHeads; ++h) {
+            const Float factor = Vec::InRegister(
+                Vec::template LoadRepeated<kPeriod>(query + h * kMaxHeadSize + p * kPeriod));
+#pragma GCC unroll 8
+            for (int r = 0; r < kRows; ++r) {
+              Float* const sum = &sums[i * kRows + r][h];
+              *sum = Vec::MulAdd(parts[r][p], factor, *sum);
+            }
           }
         }
       }
       query += kChunk;
     }
-    Lanes::template WriteSums<kPeriod, kRows>(sums, out, kWeightPitch, block_size);
-    *fetch = local_fetch;
+    Float added[Lanes::template SumVectors<kPeriod>(kBlocks * kRows * kHeads)];
+    Lanes::template AddUp<kPeriod>(sums, &added);
+    Lanes::template WriteSums<kPeriod, kRows, kBlocks * kRows, kHeads>(added, kHeads, out,
+                                                                       kWeightPitch, block_size);
   }
 };
 

@@ -38,39 +38,45 @@ struct AttentionLanes {
     }
   }
 
-  // Adds up every kPeriod lanes: vector r of head h gives kLanes / kPeriod sums. In row h of `out`
-  // those of kRunRows vectors follow each other, and the next run begins run_pitch after it.
-  template <int kPeriod, int kRunRows, int kRows, int kHeads>
-  static void WriteSums(const Float (&vectors)[kRows][kHeads], float* out, int64_t out_pitch,
-                        int64_t run_pitch) {
-    constexpr int kVectors = kRows * kHeads;
-    constexpr int kOfRun = kRunRows * Vec::kLanes / kPeriod;
-    constexpr int kWhole = (kVectors + kPeriod - 1) / kPeriod;
-    alignas(64) float sums[kWhole * Vec::kLanes];
+  // Adds up every kPeriod lanes: head after head, vector r gives kLanes / kPeriod of the sums in
+  // `out`, which ends with zeros.
+  template <int kPeriod, int kRows, int kHeads, int kCount>
+  static void AddUp(const Float (&vectors)[kRows][kHeads], Float (*out)[kCount]) {
+    static_assert(kCount == SumVectors<kPeriod>(kRows * kHeads));
 #pragma GCC unroll 32
-    for (int i = 0; i < kWhole; ++i) {
+    for (int i = 0; i < kCount; ++i) {
       Float group[kPeriod];
 #pragma GCC unroll 16
       for (int j = 0; j < kPeriod; ++j) {
         const int at = i * kPeriod + j;
-        group[j] =
-            at < kVectors ? vectors[at % kRows][at < kVectors ? at / kRows : 0] : Vec::Set(0);
+        group[j] = at < kRows * kHeads ? vectors[at % kRows][at / kRows] : Vec::Set(0);
       }
-#pragma GCC unroll 4
-      for (int count = kPeriod; count > 1; count /= 2) {
-#pragma GCC unroll 8
-        for (int j = 0; j < count / 2; ++j) {
-          group[j] = Vec::PairSums(group[2 * j], group[2 * j + 1]);
-        }
-      }
-      Vec::Store(sums + i * Vec::kLanes, group[0]);
+      (*out)[i] = Vec::template InOrder<kPeriod>(AddPairs<1>(&group));
     }
+  }
+
+  // How many vectors AddUp makes of `vectors`.
+  template <int kPeriod>
+  static constexpr int SumVectors(int vectors) {
+    return (vectors + kPeriod - 1) / kPeriod;
+  }
+
+  // Stores sums of AddUp. In row h of `out`, for the first `heads`, those of kRunRows vectors
+  // follow each other, and the next run begins run_pitch after it.
+  template <int kPeriod, int kRunRows, int kRows, int kHeads, int kCount>
+  static void WriteSums(const Float (&sums)[kCount], int64_t heads, float* out, int64_t out_pitch,
+                        int64_t run_pitch) {
+    constexpr int kOfRun = kRunRows * Vec::kLanes / kPeriod;
+    alignas(64) float lanes[kCount * Vec::kLanes];
+#pragma GCC unroll 32
+    for (int i = 0; i < kCount; ++i) Vec::Store(lanes + i * Vec::kLanes, sums[i]);
 #pragma GCC unroll 8
     for (int h = 0; h < kHeads; ++h) {
+      if (h >= heads) break;
 #pragma GCC unroll 4
       for (int run = 0; run < kRows / kRunRows; ++run) {
         __builtin_memcpy(out + h * out_pitch + run * run_pitch,
-                         sums + (h * kRows / kRunRows + run) * kOfRun, kOfRun * sizeof(float));
+                         lanes + (h * kRows / kRunRows + run) * kOfRun, kOfRun * sizeof(float));
       }
     }
   }
@@ -81,15 +87,33 @@ struct AttentionLanes {
   };
 
   // Calls run(Heads<N>()) for the N heads that are worked on at once when `heads` are left; up to
-  // one of them may be padding.
-  template <class Run>
+  // one of them may be padding, and they are kMost at most.
+  template <int kMost, class Run>
   static void ForTile(int64_t heads, const Run& run) {
-    constexpr int kSix = Vec::kTileHeads < 6 ? Vec::kTileHeads : 6;
+    static_assert(kMost == 4 || kMost == 8);
     if (heads == 1) return run(Heads<1>());
     if (heads == 2) return run(Heads<2>());
-    if (heads <= 4) return run(Heads<4>());
-    if (heads <= kSix) return run(Heads<kSix>());
-    return run(Heads<Vec::kTileHeads>());
+    if (kMost == 4 || heads <= 4) return run(Heads<4>());
+    if constexpr (kMost == 8) {
+      if (heads <= 6) return run(Heads<6>());
+      return run(Heads<8>());
+    }
+  }
+
+ private:
+  // Adds up neighbours until one vector is left; each lane is the sum of kSums lanes before.
+  template <int kSums, int kCount>
+  static Float AddPairs(Float (*vectors)[kCount]) {
+    if constexpr (kCount == 1) {
+      return (*vectors)[0];
+    } else {
+      Float pairs[kCount / 2];
+#pragma GCC unroll 8
+      for (int i = 0; i < kCount / 2; ++i) {
+        pairs[i] = Vec::template PairSums<kSums>((*vectors)[2 * i], (*vectors)[2 * i + 1]);
+      }
+      return AddPairs<2 * kSums>(&pairs);
+    }
   }
 };
 

@@ -6,6 +6,7 @@
 
 #include "csrc/kernels/attention/attention_blocks_cpu.h"
 #include "csrc/kernels/attention/attention_keys_amx_cpu.h"
+#include "csrc/kernels/attention/attention_pass_avx512_vbmi_cpu.h"
 #include "csrc/kernels/attention/attention_pass_cpu.h"
 #include "csrc/kernels/attention/attention_plan_cpu.h"
 #include "csrc/kernels/attention/attention_tiles_amx_cpu.h"
@@ -28,7 +29,7 @@ class Pass {
 
   template <VecFormat kFormat, int kBlock>
   void Run(int64_t seq, int64_t head, int64_t heads, const BlockList& blocks, const BlockList& next,
-           AttentionSums* sums) {
+           const AttentionSums& sums) {
     const int64_t columns = heads <= 8 ? 8 : 16;
     const int64_t tokens = (blocks.count - 1) * kBlock + blocks.last_tokens;
     const int64_t block_bytes = params_.head_size * kBlock * BytesOf(kFormat);
@@ -64,9 +65,9 @@ class Pass {
                   &fetch);
     }
     if (columns == 8) {
-      WriteSums<8>(heads, sums->out);
+      WriteSums<8>(heads, sums.out);
     } else {
-      WriteSums<16>(heads, sums->out);
+      WriteSums<16>(heads, sums.out);
     }
   }
 
@@ -161,7 +162,7 @@ class Pass {
   // Turns the dot products of all heads into weights.
   template <int kColumns, class Fetch>
   void FindWeights(int64_t seq, int64_t head, int64_t heads, const BlockList& blocks,
-                   int64_t tokens, AttentionSums* sums, Fetch* fetch) {
+                   int64_t tokens, const AttentionSums& sums, Fetch* fetch) {
     alignas(64) float slopes[16];
     AmxLogits logits{params_.scale * plan_.k_scale * kLog2e, nullptr, positions_};
     if (params_.alibi_slopes != nullptr) {
@@ -177,8 +178,8 @@ class Pass {
     AttentionWeightsAmx<kColumns>::Run(logits, tokens, padded_tokens, scores_, weights_, max, sum,
                                        fetch);
     for (int64_t h = 0; h < heads; ++h) {
-      sums->max[h] = max[h];
-      sums->sum[h] = sum[h];
+      sums.max[h] = max[h];
+      sums.sum[h] = sum[h];
     }
   }
 
@@ -221,15 +222,25 @@ class Pass {
 template <VecFormat kFormat>
 void AttentionPass<amx::Vec, kFormat>::Run(const AttentionPlan& plan, int64_t seq, int64_t head,
                                            int64_t heads, const BlockList& blocks,
-                                           const BlockList& next, AttentionSums* sums) {
+                                           const BlockList& next, const AttentionSums& sums) {
   if constexpr (kFormat != VecFormat::kFloat32 && kFormat != VecFormat::kFloat16) {
     constexpr int64_t kFewHeads = kFormat == VecFormat::kBFloat16 ? 4 : 2;
     if (heads > kFewHeads && plan.element_format != VecFormat::kFloat32) {
       const auto run = plan.params.block_size == 8    ? &Pass::Run<kFormat, 8>
                        : plan.params.block_size == 16 ? &Pass::Run<kFormat, 16>
                                                       : &Pass::Run<kFormat, 32>;
+      const int64_t head_size = plan.params.head_size;
       Pass pass(plan);
-      return (pass.*run)(seq, head, heads, blocks, next, sums);
+      BlockList one = blocks;  // kv head, at a time
+      one.kv_heads = 1;
+      for (int64_t k = 0; k < blocks.kv_heads; ++k) {
+        BlockList following = one;
+        ++following.kv_head;
+        (pass.*run)(seq, head + k * heads, heads, one, k + 1 < blocks.kv_heads ? following : next,
+                    {sums.out + k * heads * head_size, sums.max + k * heads, sums.sum + k * heads});
+        one = following;
+      }
+      return;
     }
   }
   AttentionPass<avx512_vbmi::Vec, kFormat>::Run(plan, seq, head, heads, blocks, next, sums);

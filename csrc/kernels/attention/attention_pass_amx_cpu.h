@@ -11,7 +11,7 @@ namespace stablekv {
 template <VecFormat kFormat>
 struct AttentionPass<amx::Vec, kFormat> {
   static void Run(const AttentionPlan& plan, int64_t seq, int64_t head, int64_t heads,
-                  const BlockList& blocks, const BlockList& next, AttentionSums* sums);
+                  const BlockList& blocks, const BlockList& next, const AttentionSums& sums);
 };
 
 }  // namespace stablekv

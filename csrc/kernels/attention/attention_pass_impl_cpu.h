@@ -9,6 +9,7 @@
 #include "csrc/kernels/attention/attention_fetch_cpu.h"
 #include "csrc/kernels/attention/attention_keys_cpu.h"
 #include "csrc/kernels/attention/attention_lanes_cpu.h"
+#include "csrc/kernels/attention/attention_order_cpu.h"
 #include "csrc/kernels/attention/attention_pass_cpu.h"
 #include "csrc/kernels/attention/attention_plan_cpu.h"
 #include "csrc/kernels/attention/attention_softmax_cpu.h"
@@ -19,28 +20,25 @@ namespace stablekv {
 template <class Vec>
 class AttentionPassImpl {
  public:
-  explicit AttentionPassImpl(const AttentionPlan& plan)
-      : plan_(plan),
-        params_(plan.params),
-        block_bytes_(params_.head_size * params_.block_size * plan.cache_bytes) {}
+  explicit AttentionPassImpl(const AttentionPlan& plan) : plan_(plan), params_(plan.params) {}
 
   template <VecFormat kFormat>
   void Run(int64_t seq, int64_t head, int64_t heads, const BlockList& blocks, const BlockList& next,
-           AttentionSums* sums) {
+           const AttentionSums& sums) {
+    kv_heads_ = blocks.kv_heads;
     heads_ = heads;
+    rows_ = heads == 1 ? 1 : heads + heads % 2;
     tokens_ = (blocks.count - 1) * params_.block_size + blocks.last_tokens;
     const int64_t step = params_.block_size > Vec::kLanes ? params_.block_size : Vec::kLanes;
     padded_tokens_ = (tokens_ + step - 1) / step * step;
-    FindBlocks(blocks, next);
-    const int64_t ahead = blocks.count < kAhead ? blocks.count : kAhead;
-    Fetch fetch(keys_ + ahead, 2 * blocks.count + next.count - ahead, block_bytes_);
+    const Order order(plan_, blocks, next);
     LoadQueries<kFormat>(seq, head);
-    Logits<kFormat>(blocks.count, &fetch);
+    Logits<kFormat>(order, blocks.count);
     Weights(seq, head, blocks, Vec::template kFactor<kFormat>, sums);
     const auto values = params_.block_size == 8    ? &AttentionPassImpl::Values<kFormat, 8>
                         : params_.block_size == 16 ? &AttentionPassImpl::Values<kFormat, 16>
                                                    : &AttentionPassImpl::Values<kFormat, 32>;
-    (this->*values)(blocks.count, &fetch, sums->out);
+    (this->*values)(order, blocks, sums.out);
   }
 
  private:
@@ -48,33 +46,27 @@ class AttentionPassImpl {
   using Fetch = AttentionFetch<Vec>;
   using Softmax = AttentionSoftmax<Vec>;
   using Lanes = AttentionLanes<Vec>;
-
-  // Blocks: far enough for their lines to arrive, and near enough for them to be there still.
-  static constexpr int64_t kAhead = 2 * Fetch::kStreams;
+  using Order = AttentionOrder<Vec>;
 
   // The queries, in the order of the keys' lanes; zeros as those of a tile's padding.
   template <VecFormat kFormat>
   void LoadQueries(int64_t seq, int64_t head) {
     using Keys = AttentionKeys<Vec, kFormat>;
     alignas(64) float query[kMaxHeadSize];
-    for (int64_t h = 0; h < heads_; ++h) {
-      const uint8_t* const from = Blocks::FindQuery(plan_, seq, head + h);
-      for (int64_t d = 0; d < params_.head_size; d += 8) {
-        Widen8(plan_.element_format, from + d * plan_.element_bytes, query + d);
+    for (int64_t k = 0; k < kv_heads_; ++k) {
+      float* const to = queries_ + k * rows_ * kMaxHeadSize;
+      for (int64_t h = 0; h < heads_; ++h) {
+        const uint8_t* const from = Blocks::FindQuery(plan_, seq, head + k * heads_ + h);
+        for (int64_t d = 0; d < params_.head_size; d += 8) {
+          Widen8(plan_.element_format, from + d * plan_.element_bytes, query + d);
+        }
+        Lanes::template Reorder<Keys::kParts, Keys::kChunk>(query, params_.head_size,
+                                                            to + h * kMaxHeadSize);
       }
-      Lanes::template Reorder<Keys::kParts, Keys::kChunk>(query, params_.head_size,
-                                                          queries_ + h * kMaxHeadSize);
+      if (heads_ < rows_) {
+        for (int64_t d = 0; d < params_.head_size; ++d) to[heads_ * kMaxHeadSize + d] = 0;
+      }
     }
-    if (heads_ % 2 == 1) {
-      for (int64_t d = 0; d < params_.head_size; ++d) queries_[heads_ * kMaxHeadSize + d] = 0;
-    }
-  }
-
-  void FindBlocks(const BlockList& blocks, const BlockList& next) {
-    values_ = keys_ + blocks.count;
-    Blocks::FindKeys(plan_, blocks, keys_);
-    Blocks::FindValues(plan_, blocks, values_);
-    Blocks::FindKeys(plan_, next, values_ + blocks.count);
   }
 
   static void Widen8(VecFormat format, const uint8_t* from, float* to) {
@@ -88,96 +80,129 @@ class AttentionPassImpl {
     }
   }
 
-  // weights_[h, token] = dot(query h, key of token), unscaled; what lies past the last token too.
+  // weights_[row, token] = dot(query of row, key of token), unscaled; what lies past the last token
+  // too.
   template <VecFormat kFormat>
-  void Logits(int64_t count, Fetch* fetch) {
+  void Logits(const Order& order, int64_t count) {
     using Keys = AttentionKeys<Vec, kFormat>;
-    // A few blocks at a time: the next tile of heads finds them in the first-level cache.
-    for (int64_t i = 0; i < count; i += Fetch::kStreams) {
-      const int64_t some = count - i < Fetch::kStreams ? count - i : Fetch::kStreams;
-      for (int64_t h = 0; h < heads_; h += Vec::kTileHeads) {
-        Keys::Run(keys_ + i, some, params_.block_size, params_.head_size,
-                  queries_ + h * kMaxHeadSize, heads_ - h,
-                  weights_ + h * kWeightPitch + i * params_.block_size, fetch);
+    for (int64_t group = 0; group < order.groups(); ++group) {
+      const int64_t block = group / kv_heads_ * BlockGroup::kBlocks;
+      const BlockGroup keys = order.Keys(group);
+      Fetch fetch(order.AheadOfKeys(group), Tiles<kFormat>());
+      for (int64_t h = 0; h < heads_; h += Vec::template kTileHeads<kFormat>) {
+        const int64_t row = group % kv_heads_ * rows_ + h;
+        Keys::Run(keys, BlocksFrom(block, count), params_.block_size, params_.head_size,
+                  queries_ + row * kMaxHeadSize, heads_ - h,
+                  weights_ + row * kWeightPitch + block * params_.block_size, &fetch);
       }
     }
+  }
+
+  // How many tiles of heads there are.
+  template <VecFormat kFormat>
+  int64_t Tiles() const {
+    constexpr int64_t kHeads = Vec::template kTileHeads<kFormat>;
+    return (heads_ + kHeads - 1) / kHeads;
+  }
+
+  // Of the group that begins with block `first`.
+  static int64_t BlocksFrom(int64_t first, int64_t count) {
+    return count - first < BlockGroup::kBlocks ? count - first : BlockGroup::kBlocks;
   }
 
   // Turns the dot products into exp(logit - max), and into 0 past the last token.
   // The dot products are `factor` times too small.
   void Weights(int64_t seq, int64_t head, const BlockList& blocks, float factor,
-               AttentionSums* sums) {
+               const AttentionSums& sums) {
     if (params_.alibi_slopes != nullptr) {
       float* to =
           Blocks::FindPositions(params_.seq_lens[seq], params_.block_size, blocks, positions_);
       while (to < positions_ + padded_tokens_) *to++ = 0;
     }
-    for (int64_t h = 0; h < heads_; ++h) {
-      float* const weights = weights_ + h * kWeightPitch;
-      const float slope = params_.alibi_slopes == nullptr ? 0 : params_.alibi_slopes[head + h];
-      for (int64_t i = tokens_; i < padded_tokens_; ++i) weights[i] = 0;
+    for (int64_t i = 0; i < kv_heads_ * heads_; ++i) {
+      float* const weights = weights_ + (i / heads_ * rows_ + i % heads_) * kWeightPitch;
+      const float slope = params_.alibi_slopes == nullptr ? 0 : params_.alibi_slopes[head + i];
+      for (int64_t t = tokens_; t < padded_tokens_; ++t) weights[t] = 0;
       Softmax::ScaleAndBias(weights, padded_tokens_, params_.scale * (plan_.k_scale * factor),
                             slope, positions_);
-      for (int64_t i = tokens_; i < padded_tokens_; ++i) weights[i] = kMinusInfinity;
+      for (int64_t t = tokens_; t < padded_tokens_; ++t) weights[t] = kMinusInfinity;
       const float max = Softmax::Max(weights, padded_tokens_);
       // When every logit is -Inf, so are the differences: 0 as a base leaves weights of 0.
-      sums->max[h] = max;
-      sums->sum[h] = Softmax::ExpAndSum(weights, padded_tokens_, max == kMinusInfinity ? 0 : max);
+      sums.max[i] = max;
+      sums.sum[i] = Softmax::ExpAndSum(weights, padded_tokens_, max == kMinusInfinity ? 0 : max);
     }
   }
 
-  // out[h, d] = sum over tokens of weight * value.
+  // out[head, d] = sum over tokens of weight * value.
   template <VecFormat kFormat, int kBlock>
-  void Values(int64_t count, Fetch* fetch, float* out) {
+  void Values(const Order& order, const BlockList& blocks, float* out) {
     using Sums = AttentionValues<Vec, kFormat, kBlock>;
-    if (tokens_ < count * kBlock) {
-      constexpr int64_t kBytes = BytesOf(kFormat);
-      Blocks::template CopyRowStarts<kBlock * kBytes>(values_[count - 1], params_.head_size,
-                                                      (tokens_ - (count - 1) * kBlock) * kBytes,
-                                                      last_values_);
-      values_[count - 1] = last_values_;
+    ReorderWeights<Sums::kParts, kBlock>(blocks.count * kBlock);
+    const int64_t head_sums = Sums::SumsOfHead(params_.head_size);
+    for (int64_t group = 0; group < order.groups(); ++group) {
+      const int64_t block = group / kv_heads_ * BlockGroup::kBlocks;
+      const int64_t count = BlocksFrom(block, blocks.count);
+      BlockGroup values = order.Values(group);
+      Fetch fetch(order.AheadOfValues(group), Tiles<kFormat>());
+      if (block + count == blocks.count && blocks.last_tokens < kBlock) {
+        constexpr int64_t kBytes = BytesOf(kFormat);
+        Blocks::template CopyRowStarts<kBlock * kBytes>(values.blocks[count - 1], params_.head_size,
+                                                        blocks.last_tokens * kBytes, last_values_);
+        values.blocks[count - 1] = last_values_;
+      }
+      for (int64_t h = 0; h < heads_; h += Vec::template kTileHeads<kFormat>) {
+        const int64_t row = group % kv_heads_ * rows_ + h;
+        Sums::Add(block == 0, values, count, params_.head_size,
+                  weights_ + row * kWeightPitch + block * kBlock, heads_ - h,
+                  sums_ + row * head_sums, &fetch);
+      }
     }
-    for (int64_t h = 0; h < heads_; h += Vec::kTileHeads) {
-      const int64_t heads = heads_ - h < Vec::kTileHeads ? heads_ - h : Vec::kTileHeads;
-      for (int64_t i = 0; i < heads; ++i) {
-        Lanes::template Reorder<Sums::kParts, kBlock>(weights_ + (h + i) * kWeightPitch,
-                                                      count * kBlock, ordered_ + i * kWeightPitch);
+    for (int64_t k = 0; k < kv_heads_; ++k) {
+      for (int64_t h = 0; h < heads_; h += Vec::template kTileHeads<kFormat>) {
+        Sums::Write(sums_ + (k * rows_ + h) * head_sums, params_.head_size, heads_ - h,
+                    out + (k * heads_ + h) * params_.head_size);
       }
-      if (heads % 2 == 1) {
-        for (int64_t i = 0; i < count * kBlock; ++i) ordered_[heads * kWeightPitch + i] = 0;
+    }
+    if constexpr (Vec::template kFactor<kFormat> != 1) {
+      for (int64_t i = 0; i < kv_heads_ * heads_ * params_.head_size; ++i) {
+        out[i] *= Vec::template kFactor<kFormat>;
       }
-      Sums::Run(values_, count, params_.head_size, ordered_, heads, sums_, kMaxHeadSize, fetch);
-      for (int64_t i = 0; i < heads; ++i) {
-        for (int64_t d = 0; d < params_.head_size; ++d) {
-          out[(h + i) * params_.head_size + d] =
-              sums_[i * kMaxHeadSize + d] * Vec::template kFactor<kFormat>;
-        }
+    }
+  }
+
+  // Into the order of the values' lanes; zeros as those of a tile's padding.
+  template <int kParts, int kBlock>
+  void ReorderWeights(int64_t tokens) {
+    for (int64_t row = 0; row < kv_heads_ * rows_; ++row) {
+      float* const weights = weights_ + row * kWeightPitch;
+      if (row % rows_ < heads_) {
+        Lanes::template Reorder<kParts, kBlock>(weights, tokens, ordered_);
+        for (int64_t i = 0; i < tokens; ++i) weights[i] = ordered_[i];
+      } else {
+        for (int64_t i = 0; i < tokens; ++i) weights[i] = 0;
       }
     }
   }
 
   const AttentionPlan& plan_;
   const PagedAttentionParams& params_;
-  const int64_t block_bytes_;  // of one kv head
-  int64_t heads_ = 0;
+  int64_t kv_heads_ = 0;
+  int64_t heads_ = 0;  // of each kv head
+  int64_t rows_ = 0;   // of each kv head: its heads, and a tile's padding
   int64_t tokens_ = 0;
   int64_t padded_tokens_ = 0;  // to whole steps
-  // In the order in which they are read: the keys' blocks, the values', and the next pass's keys.
-  const uint8_t* keys_[3 * kMaxPartitionBlocks];
-  const uint8_t** values_ = nullptr;  // in there
-  // A row more than heads, for a tile's padding.
-  alignas(64) float queries_[(kPassHeads + 1) * kMaxHeadSize];
-  alignas(64) float weights_[(kPassHeads + 1) * kWeightPitch];
-  alignas(64) float ordered_[Vec::kTileHeads * kWeightPitch];
+  alignas(64) float queries_[kPassRows * kMaxHeadSize];
+  alignas(64) float weights_[kPassRows * kWeightPitch];
+  alignas(64) float ordered_[kWeightPitch];
   alignas(64) float positions_[kWeightPitch];
-  alignas(64) float sums_[Vec::kTileHeads * kMaxHeadSize];
+  typename Vec::Float sums_[kPassElements];
   alignas(64) uint8_t last_values_[kMaxHeadSize * 32 * sizeof(float)];
 };
 
 template <class Vec, VecFormat kFormat>
 void AttentionPass<Vec, kFormat>::Run(const AttentionPlan& plan, int64_t seq, int64_t head,
                                       int64_t heads, const BlockList& blocks, const BlockList& next,
-                                      AttentionSums* sums) {
+                                      const AttentionSums& sums) {
   AttentionPassImpl<Vec>(plan).template Run<kFormat>(seq, head, heads, blocks, next, sums);
 }
 

@@ -14,6 +14,11 @@ inline constexpr int64_t kMaxHeadSize = 256;
 // of the caches, and room for the last step.
 inline constexpr int64_t kWeightPitch = kPartitionSize + 32;
 inline constexpr int64_t kMaxPartitionBlocks = kPartitionSize / 8;
+// What bounds the stack that a pass takes: rows, which are its query heads and one for each kv head
+// that has an odd number of them, and their elements.
+inline constexpr int64_t kPassRows = 32;
+inline constexpr int64_t kPassElements = kPassRows * 128;
+inline constexpr int64_t kPassHeads = kPassElements / kMaxHeadSize;  // of one kv head
 
 // An item is one partition of kPartitionSize tokens of one kv head of one sequence. The items of
 // sequence s are [first_items[s], first_items[s + 1]), the kv heads of a partition next to each
@@ -32,6 +37,7 @@ struct AttentionPlan {
   float k_scale;          // 1 when the cache is not fp8
   float v_scale;
   int64_t tile_blocks;  // blocks that are worked on at a time
+  int64_t run_heads;    // kv heads that are worked on at a time, at most
   bool sparse;
   bool sparse_by_head;         // heads of a group may attend to different blocks
   const int64_t* first_items;  // [num_seqs + 1]

@@ -48,8 +48,8 @@ std::ostream& operator<<(std::ostream& stream, const CaseShape& shape) {
   stream << "element " << static_cast<int>(shape.element) << " cache "
          << static_cast<int>(shape.cache) << " head_size " << shape.head_size << " block_size "
          << shape.block_size << " kv_heads " << shape.num_kv_heads << " group " << shape.group
-         << " alibi " << shape.alibi << " sparse " << shape.sparse.vert_stride << '/'
-         << shape.sparse.head_sliding_step << " lens";
+         << " alibi " << shape.alibi << " head gaps " << shape.head_gaps << " sparse "
+         << shape.sparse.vert_stride << '/' << shape.sparse.head_sliding_step << " lens";
   for (const int32_t length : shape.seq_lens) stream << ' ' << length;
   return stream;
 }
@@ -96,7 +96,7 @@ AttentionCase::AttentionCase(const CaseShape& shape) : shape_(shape), seq_lens_(
   p.query_seq_stride = p.num_heads * p.head_size + kGap;
   p.out_head_stride = p.head_size + kGap;
   p.out_seq_stride = p.num_heads * p.out_head_stride + kGap;
-  p.key_cache_head_stride = p.head_size * p.block_size + kGap;
+  p.key_cache_head_stride = p.head_size * p.block_size + (shape.head_gaps ? kGap : 0);
   p.key_cache_block_stride = p.num_kv_heads * p.key_cache_head_stride + kGap;
   p.value_cache_head_stride = p.head_size * p.block_size;
   p.value_cache_block_stride = p.num_kv_heads * p.value_cache_head_stride + 2 * kGap;

@@ -19,6 +19,7 @@ struct CaseShape {
   int64_t group = 1;
   std::vector<int32_t> seq_lens = {5};
   bool alibi = false;
+  bool head_gaps = true;  // between the kv heads of a block's keys
   BlockSparseParams sparse{0, 0, 0, 64, 0};
   uint32_t seed = 1;
 };

@@ -7,6 +7,7 @@
 
 #include "csrc/kernels/attention/attention_fetch_cpu.h"
 #include "csrc/kernels/attention/attention_lanes_cpu.h"
+#include "csrc/kernels/attention/attention_order_cpu.h"
 #include "csrc/kernels/attention/attention_plan_cpu.h"
 #include "csrc/kernels/common/vec_format.h"
 
@@ -14,25 +15,37 @@ namespace stablekv {
 
 // A row is one element of the head for all tokens of a block. A vector has several short rows, or a
 // part of a long one. A few blocks are read in turn, from their first row to their last, which the
-// core's own prefetcher follows; their sums' lanes are added up when all blocks are done.
+// core's own prefetcher follows. What they come to is kept in memory: sums of whole vectors, or,
+// for several heads, lanes added up, which are fewer bytes.
 template <class Vec, VecFormat kFormat, int kBlock>
 class AttentionValues {
  public:
-  static constexpr int kParts = Vec::template kParts<kFormat>;
+  using Fetch = AttentionFetch<Vec>;
+  using Float = typename Vec::Float;
 
-  // out[h * out_pitch + d] = sum_t weights[h, t] * value[t, d] over the tokens of `count` blocks,
-  // for as many heads as a tile for `heads` has. Weights of heads are kWeightPitch floats
-  // apart, in the order of Reorder<kParts, kBlock>.
-  static void Run(const uint8_t* const* blocks, int64_t count, int64_t head_size,
-                  const float* weights, int64_t heads, float* out, int64_t out_pitch,
-                  AttentionFetch<Vec>* fetch) {
-    Lanes::ForTile(heads, [&](auto tile) {
-      RunHeads<decltype(tile)::kCount>(blocks, count, head_size, weights, out, out_pitch, fetch);
+  static constexpr int kParts = Vec::template kParts<kFormat>;
+  static constexpr int kTileHeads = Vec::template kTileHeads<kFormat>;
+
+  // Vectors of one head's sums, at most.
+  static int64_t SumsOfHead(int64_t head_size) { return head_size / kUnitRows; }
+
+  // Adds sum_t weights[h, t] * value[t, d] over the tokens of the first `count` blocks of `group`
+  // to `sums`, or sets them to it, for as many heads as a tile for `heads` has. Weights of heads
+  // are kWeightPitch floats apart, in the order of Reorder<kParts, kBlock>. Meanwhile fetches.
+  static void Add(bool set, const BlockGroup& group, int64_t count, int64_t head_size,
+                  const float* weights, int64_t heads, Float* sums, Fetch* fetch) {
+    Lanes::template ForTile<kTileHeads>(heads, [&](auto tile) {
+      AddHeads<decltype(tile)::kCount>(set, group.blocks, count, head_size, weights, sums, fetch);
     });
   }
 
+  // out[h * head_size + d] = what `sums` came to, for the first `heads` heads.
+  static void Write(const Float* sums, int64_t head_size, int64_t heads, float* out) {
+    Lanes::template ForTile<kTileHeads>(
+        heads, [&](auto tile) { WriteHeads<decltype(tile)::kCount>(sums, head_size, heads, out); });
+  }
+
  private:
-  using Float = typename Vec::Float;
   using Lanes = AttentionLanes<Vec>;
 
   static constexpr int kRowLanes = kBlock / kParts;
@@ -43,98 +56,142 @@ class AttentionValues {
   static constexpr int64_t kUnitBytes = kVectorBytes * kRowVectors;
   static constexpr int kUnitRows = Vec::kLanes / kPeriod;
 
-  // Sums of one unit.
+  static_assert(kUnitRows <= 8, "head sizes are multiples of 8, so that most have no rest");
+
+  static constexpr bool kManyRegisters = Vec::kTileSums >= 16;
+
+  // With four parts there are no registers for more than two units.
   template <int kHeads>
-  using Sums = Float[kHeads];
+  static constexpr int kUnitsAtOnce = kParts < 4 && Vec::kTileSums / kHeads >= 4 ? 4 : 2;
+
+  // The sums of kUnits units: how many vectors are kept of them, and whether lanes are added up.
+  template <int kUnitCount, int kHeads>
+  struct Units {
+    static constexpr int kCount = kUnitCount;
+    static constexpr bool kAddedUp = kManyRegisters && kCount >= 4 && kCount * kHeads >= kPeriod;
+    static constexpr int kKept =
+        kAddedUp ? Lanes::template SumVectors<kPeriod>(kCount * kHeads) : kCount * kHeads;
+  };
+
+  // Calls run(Units(), first unit, sums) for all units, as many at once as there are registers for.
+  template <int kHeads, class Sums, class Run>
+  [[gnu::always_inline]] static void ForUnits(int64_t head_size, Sums* sums, const Run& run) {
+    using Many = Units<kUnitsAtOnce<kHeads>, kHeads>;
+    using One = Units<1, kHeads>;
+    constexpr bool kRest = 8 / kUnitRows % Many::kCount != 0;
+    const int64_t units = head_size / kUnitRows;
+    int64_t unit = 0;
+    for (; unit + Many::kCount <= units; unit += Many::kCount, sums += Many::kKept) {
+      run(Many(), unit, sums);
+    }
+    for (; kRest && unit < units; ++unit, sums += One::kKept) run(One(), unit, sums);
+  }
+
+  // Not inlined, as is the keys' RunHeads: the loops need all registers for themselves.
+  template <int kHeads>
+  [[gnu::noinline]] static void AddHeads(bool set, const uint8_t* const* blocks, int64_t count,
+                                         int64_t head_size, const float* weights, Float* sums,
+                                         Fetch* fetch) {
+    Fetch local_fetch = *fetch;  // in registers
+    const auto add = [&](auto units, int64_t unit, Float* kept) __attribute__((always_inline)) {
+      AddUnits<decltype(units), kHeads>(set, blocks, unit * kUnitBytes, count, weights, kept,
+                                        &local_fetch);
+    };
+    ForUnits<kHeads>(head_size, sums, add);
+    *fetch = local_fetch;
+  }
 
   template <int kHeads>
-  static void RunHeads(const uint8_t* const* blocks, int64_t count, int64_t head_size,
-                       const float* weights, float* out, int64_t out_pitch,
-                       AttentionFetch<Vec>* fetch) {
-    // With four parts there are no registers for more than two units.
-    constexpr int kUnits = kParts < 4 && Vec::kTileSums / kHeads >= 4 ? 4 : 2;
-    // Blocks that are read in turn. For more heads twice as many: fewer sums to load and store.
-    constexpr int64_t kBlocks = AttentionFetch<Vec>::kStreams * (kHeads <= 2 ? 1 : 2);
-    static_assert(kUnitRows <= 8, "head sizes are multiples of 8, so that most have no rest");
-    constexpr bool kRest = 8 / kUnitRows % kUnits != 0;
-    const int64_t units = head_size / kUnitRows;
-    const int64_t whole = units / kUnits * kUnits;
-    Sums<kHeads> sums[kMaxHeadSize / kUnitRows];  // set by the first blocks
-    AttentionFetch<Vec> local_fetch = *fetch;     // in registers
-    for (int64_t first = 0; first < count; first += kBlocks) {
-      const int64_t some = count - first < kBlocks ? count - first : kBlocks;
-      for (int64_t unit = 0; unit < whole; unit += kUnits) {
-        Add<kHeads, kUnits>(first == 0, blocks + first, unit * kUnitBytes, some,
-                            weights + first * kBlock, sums + unit, &local_fetch);
-      }
-      for (int64_t unit = whole; kRest && unit < units; ++unit) {
-        Add<kHeads, 1>(first == 0, blocks + first, unit * kUnitBytes, some,
-                       weights + first * kBlock, sums + unit, &local_fetch);
+  static void WriteHeads(const Float* sums, int64_t head_size, int64_t heads, float* out) {
+    const auto write = [&](auto units, int64_t unit, const Float* kept)
+                           __attribute__((always_inline)) {
+                             using UnitsOf = decltype(units);
+                             constexpr int kCount = UnitsOf::kCount;
+                             Float added[Lanes::template SumVectors<kPeriod>(kCount * kHeads)];
+                             if constexpr (UnitsOf::kAddedUp) {
+                               Copy(kept, &added);
+                             } else {
+                               Float whole[kCount][kHeads];
+                               CopyAll(kept, &whole);
+                               Lanes::template AddUp<kPeriod>(whole, &added);
+                             }
+                             Lanes::template WriteSums<kPeriod, kCount, kCount, kHeads>(
+                                 added, heads, out + unit * kUnitRows, head_size, 0);
+                           };
+    ForUnits<kHeads>(head_size, sums, write);
+  }
+
+  // Adds the first `count` blocks' share to what is kept of some units, or sets it to that.
+  template <class UnitsOf, int kHeads>
+  [[gnu::always_inline]] static void AddUnits(bool set, const uint8_t* const* blocks,
+                                              int64_t offset, int64_t count, const float* weights,
+                                              Float* kept, Fetch* fetch) {
+    Float sums[UnitsOf::kCount][kHeads];
+    if (set || UnitsOf::kAddedUp) {
+      Lanes::Clear(&sums);
+    } else {
+      CopyAll(kept, &sums);
+    }
+    int64_t i = 0;
+    if (kManyRegisters && UnitsOf::kCount > 1 && count == BlockGroup::kBlocks) {
+#pragma GCC unroll 4
+      for (; i < BlockGroup::kBlocks; ++i) {
+        AddBlock(blocks[i] + offset, weights + i * kBlock, &sums, fetch);
       }
     }
-    *fetch = local_fetch;
-    for (int64_t unit = 0; unit < whole; unit += kUnits) {
-      Write<kHeads, kUnits>(sums + unit, out + unit * kUnitRows, out_pitch);
+    for (; i < count; ++i) {
+      AddBlock(blocks[i] + offset, weights + i * kBlock, &sums, fetch);
     }
-    for (int64_t unit = whole; kRest && unit < units; ++unit) {
-      Write<kHeads, 1>(sums + unit, out + unit * kUnitRows, out_pitch);
+    if constexpr (UnitsOf::kAddedUp) {
+      Float added[UnitsOf::kKept];
+      Lanes::template AddUp<kPeriod>(sums, &added);
+#pragma GCC unroll 4
+      for (int i = 0; i < UnitsOf::kKept; ++i) kept[i] = set ? added[i] : kept[i] + added[i];
+    } else {
+#pragma GCC unroll 4
+      for (int u = 0; u < UnitsOf::kCount; ++u) {
+#pragma GCC unroll 8
+        for (int h = 0; h < kHeads; ++h) kept[u * kHeads + h] = sums[u][h];
+      }
     }
   }
 
-  // Adds `count` blocks' share to the sums of kUnits units, or sets them to it.
-  template <int kHeads, int kUnits>
-  [[gnu::always_inline]] static void Add(bool set, const uint8_t* const* blocks, int64_t offset,
-                                         int64_t count, const float* weights, Sums<kHeads>* kept,
-                                         AttentionFetch<Vec>* fetch) {
+  template <int kUnits, int kHeads>
+  [[gnu::always_inline]] static void AddBlock(const uint8_t* from, const float* weights,
+                                              Float (*sums)[kUnits][kHeads], Fetch* fetch) {
     constexpr int64_t kFetched = kUnits * kUnitBytes > 64 ? kUnits * kUnitBytes : 64;
-    Sums<kHeads> sums[kUnits];
-    if (set) {
-      Lanes::Clear(&sums);
-    } else {
-      Copy<kHeads, kUnits>(kept, sums);
-    }
-    for (int64_t i = 0; i < count; ++i) {
-      const uint8_t* const from = blocks[i] + offset;
-      fetch->template Step<kFetched>();
+    fetch->template Step<kFetched>();
 #pragma GCC unroll 8
-      for (int v = 0; v < kRowVectors; ++v) {
-        Float parts[kUnits][kParts];
+    for (int v = 0; v < kRowVectors; ++v) {
+      Float parts[kUnits][kParts];
 #pragma GCC unroll 4
-        for (int u = 0; u < kUnits; ++u) {
-          Vec::template LoadParts<kFormat>(from + u * kUnitBytes + v * kVectorBytes, parts[u]);
-        }
+      for (int u = 0; u < kUnits; ++u) {
+        Vec::template LoadParts<kFormat>(from + u * kUnitBytes + v * kVectorBytes, parts[u]);
+      }
 #pragma GCC unroll 4
-        for (int p = 0; p < kParts; ++p) {
+      for (int p = 0; p < kParts; ++p) {
 #pragma GCC unroll 8
-          for (int h = 0; h < kHeads; ++h) {
-            const Float weight = Vec::InRegister(Vec::template LoadRepeated<kPeriod>(
-                weights + h * kWeightPitch + (v * kParts + p) * kPeriod));
+        for (int h = 0; h < kHeads; ++h) {
+          const Float weight = Vec::InRegister(Vec::template LoadRepeated<kPeriod>(
+              weights + h * kWeightPitch + (v * kParts + p) * kPeriod));
 #pragma GCC unroll 4
-            for (int u = 0; u < kUnits; ++u) {
-              sums[u][h] = Vec::MulAdd(parts[u][p], weight, sums[u][h]);
-            }
+          for (int u = 0; u < kUnits; ++u) {
+            (*sums)[u][h] = Vec::MulAdd(parts[u][p], weight, (*sums)[u][h]);
           }
         }
       }
-      weights += kBlock;
     }
-    Copy<kHeads, kUnits>(sums, kept);
   }
 
-  template <int kHeads, int kUnits>
-  static void Write(const Sums<kHeads>* from, float* out, int64_t out_pitch) {
-    Sums<kHeads> sums[kUnits];
-    Copy<kHeads, kUnits>(from, sums);
-    Lanes::template WriteSums<kPeriod, kUnits>(sums, out, out_pitch, 0);
-  }
-
-  template <int kHeads, int kUnits>
-  static void Copy(const Sums<kHeads>* from, Sums<kHeads>* to) {
+  template <int kUnits, int kHeads>
+  static void CopyAll(const Float* from, Float (*to)[kUnits][kHeads]) {
 #pragma GCC unroll 4
-    for (int u = 0; u < kUnits; ++u) {
+    for (int u = 0; u < kUnits; ++u) Copy(from + u * kHeads, &(*to)[u]);
+  }
+  template <int kCount>
+  static void Copy(const Float* from, Float (*to)[kCount]) {
 #pragma GCC unroll 8
-      for (int h = 0; h < kHeads; ++h) to[u][h] = from[u][h];
-    }
+    for (int i = 0; i < kCount; ++i) (*to)[i] = from[i];
   }
 };
 

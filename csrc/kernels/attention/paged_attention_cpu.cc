@@ -30,6 +30,21 @@ const AttentionFunctions& FunctionsOf(CpuIsa isa) {
   return kAttentionPortable;
 }
 
+// kv heads that are next to each other in every block are read as one, which is faster: the core's
+// own prefetcher goes on from one to the next (docs/performance.md).
+int64_t RunHeads(const AttentionPlan& plan) {
+  const PagedAttentionParams& params = plan.params;
+  const int64_t head_elements = params.head_size * params.block_size;
+  if (params.key_cache_head_stride != head_elements ||
+      params.value_cache_head_stride != head_elements) {
+    return 1;
+  }
+  if (plan.sparse) return 1;  // heads may attend to different blocks
+  const int64_t rows = plan.group == 1 ? 1 : plan.group + plan.group % 2;
+  return std::max<int64_t>(1,
+                           std::min(kPassRows / rows, kPassElements / (rows * params.head_size)));
+}
+
 AttentionPlan MakePlan(const PagedAttentionParams& params) {
   AttentionPlan plan{};
   plan.params = params;
@@ -45,6 +60,7 @@ AttentionPlan MakePlan(const PagedAttentionParams& params) {
       std::clamp<int64_t>(kTileBytes / std::max<int64_t>(1, block_bytes), 1, kMaxPartitionBlocks);
   plan.sparse = params.block_sparse.active();
   plan.sparse_by_head = plan.sparse && plan.group > 1 && params.block_sparse.head_sliding_step > 0;
+  plan.run_heads = RunHeads(plan);
   return plan;
 }
 

@@ -163,6 +163,42 @@ void TestGroups() {
   }
 }
 
+// kv heads without a gap between them, which are worked on together: some, all, or more than there
+// is room for. Whole partitions and blocks, and parts of them.
+void TestNeighbouringHeads() {
+  CheckEach(kElements, 900, [](uint32_t seed, CaseShape* shape) {
+    shape->head_gaps = false;
+    shape->num_kv_heads = 1 + seed % 7;
+    shape->group = 1 + seed % 5;
+    shape->seq_lens = {static_cast<int32_t>(1 + seed % 70), 0, 64};
+  });
+  for (const int64_t group : {1, 2, 3, 7, 16, 17, 33}) {
+    CaseShape shape;
+    shape.element = group % 2 == 0 ? ElementType::kFloat16 : ElementType::kBFloat16;
+    shape.cache = group == 3 ? CacheType::kFp8E5M2 : CacheType::kAuto;
+    shape.head_gaps = false;
+    shape.num_kv_heads = group == 1 ? 37 : 9;
+    shape.group = group;
+    shape.head_size = 32;
+    shape.alibi = group != 2;
+    shape.seq_lens = {600, 1024};
+    Check(shape);
+  }
+  for (const bool sparse : {false, true}) {
+    CaseShape shape;
+    shape.head_gaps = false;
+    shape.num_kv_heads = 3;
+    shape.group = 2;
+    shape.head_size = 256;
+    shape.block_size = 32;
+    shape.sparse.vert_stride = sparse ? 3 : 0;
+    shape.sparse.local_blocks = 2;
+    shape.sparse.head_sliding_step = -1;
+    shape.seq_lens = {700, 33};
+    Check(shape);
+  }
+}
+
 // Tiles smaller than a partition: large heads of a wide type.
 void TestTiles() {
   for (const int64_t head_size : {192, 256}) {
@@ -445,6 +481,7 @@ int main() {
   stablekv::TestLargeGroups();
   stablekv::TestLengths();
   stablekv::TestGroups();
+  stablekv::TestNeighbouringHeads();
   stablekv::TestTiles();
   stablekv::TestBlockSparse();
   stablekv::TestBlockSparseSkipsAll();

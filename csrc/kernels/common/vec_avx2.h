@@ -96,9 +96,15 @@ struct Vec {
     _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packus_epi16(words, words));
   }
 
+  template <int kSums>
   static Float PairSums(Float x, Float y) {
     const __m256d sums = _mm256_castps_pd(_mm256_hadd_ps(x, y));  // x, y, x, y
     return _mm256_castpd_ps(_mm256_permute4x64_pd(sums, 0b11011000));
+  }
+
+  template <int kPeriod>
+  static Float InOrder(Float sums) {
+    return sums;
   }
 
   template <int kPeriod>
@@ -112,6 +118,7 @@ struct Vec {
   }
 
   static constexpr int kTileSums = 8;
+  template <VecFormat kFormat>
   static constexpr int kTileHeads = 4;
   template <VecFormat kFormat>
   static constexpr int kParts =

@@ -45,11 +45,24 @@ struct Zmm {
     _mm512_mask_cvtepi32_storeu_epi8(to, 0xFFFF, (__m512i)value);
   }
 
+  template <int kSums>
   static Float PairSums(Float x, Float y) {
-    const __m512i even =
-        _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
-    const __m512i odd = _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
-    return _mm512_permutex2var_ps(x, even, y) + _mm512_permutex2var_ps(x, odd, y);
+    if constexpr (kSums <= 2) {
+      return _mm512_shuffle_ps(x, y, 0x88) + _mm512_shuffle_ps(x, y, 0xDD);
+    } else {
+      return _mm512_maskz_shuffle_f32x4(0xFFFF, x, y, 0x88) +
+             _mm512_maskz_shuffle_f32x4(0xFFFF, x, y, 0xDD);
+    }
+  }
+  // Pairs are brought together within quarters first: one permutation, here, instead of two a pair.
+  template <int kPeriod>
+  static Float InOrder(Float sums) {
+    if constexpr (kPeriod == 16) return sums;
+    const __m512i order =
+        kPeriod == 2   ? _mm512_setr_epi32(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15)
+        : kPeriod == 4 ? _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)
+                       : _mm512_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15);
+    return _mm512_maskz_permutexvar_ps(0xFFFF, order, sums);
   }
 
   template <int kPeriod>
@@ -64,7 +77,9 @@ struct Zmm {
   }
 
   static constexpr int kTileSums = 16;
-  static constexpr int kTileHeads = 8;
+  // fp8 takes long to widen, so that more heads are to share it.
+  template <VecFormat kFormat>
+  static constexpr int kTileHeads = BytesOf(kFormat) == 1 ? 8 : 4;
   template <VecFormat kFormat>
   static constexpr int kParts =
       kFormat == VecFormat::kFloat32 || kFormat == VecFormat::kFloat16 ? 1 : 2;

@@ -72,6 +72,7 @@ struct VecOf {
   }
 
   // [x0 + x1, x2 + x3, ..., y0 + y1, y2 + y3, ...]
+  template <int kSums>
   static Float PairSums(Float x, Float y) {
     float from[2 * kLanes];
     float to[kLanes];
@@ -83,6 +84,11 @@ struct VecOf {
 
   // kPeriod floats, again and again.
   template <int kPeriod>
+  static Float InOrder(Float sums) {
+    return sums;
+  }
+
+  template <int kPeriod>
   static Float LoadRepeated(const float* from) {
     float lanes[kLanes];
     for (int i = 0; i < kLanes; i += kPeriod) memcpy(lanes + i, from, kPeriod * sizeof(float));
@@ -92,6 +98,7 @@ struct VecOf {
   // Sums and vectors of heads that attention keeps in registers, of which most machines have 16 or
   // 32.
   static constexpr int kTileSums = 8;
+  template <VecFormat kFormat>
   static constexpr int kTileHeads = 4;
 
   // LoadParts widens kParts * kLanes elements at any alignment: parts[p] has element kParts j + p
