@@ -34,11 +34,10 @@ class AttentionPassImpl {
     const Order order(plan_, blocks, next);
     LoadQueries<kFormat>(seq, head);
     Logits<kFormat>(order, blocks.count);
-    Weights(seq, head, blocks, Vec::template kFactor<kFormat>, sums);
-    const auto values = params_.block_size == 8    ? &AttentionPassImpl::Values<kFormat, 8>
-                        : params_.block_size == 16 ? &AttentionPassImpl::Values<kFormat, 16>
-                                                   : &AttentionPassImpl::Values<kFormat, 32>;
-    (this->*values)(order, blocks, sums.out);
+    const auto finish = params_.block_size == 8    ? &AttentionPassImpl::Finish<kFormat, 8>
+                        : params_.block_size == 16 ? &AttentionPassImpl::Finish<kFormat, 16>
+                                                   : &AttentionPassImpl::Finish<kFormat, 32>;
+    (this->*finish)(seq, head, order, blocks, sums);
   }
 
  private:
@@ -47,6 +46,8 @@ class AttentionPassImpl {
   using Softmax = AttentionSoftmax<Vec>;
   using Lanes = AttentionLanes<Vec>;
   using Order = AttentionOrder<Vec>;
+
+  static constexpr float kNan = __builtin_nanf("");
 
   // The queries, in the order of the keys' lanes; zeros as those of a tile's padding.
   template <VecFormat kFormat>
@@ -110,10 +111,21 @@ class AttentionPassImpl {
     return count - first < BlockGroup::kBlocks ? count - first : BlockGroup::kBlocks;
   }
 
-  // Turns the dot products into exp(logit - max), and into 0 past the last token.
-  // The dot products are `factor` times too small.
+  // What comes after the logits.
+  template <VecFormat kFormat, int kBlock>
+  void Finish(int64_t seq, int64_t head, const Order& order, const BlockList& blocks,
+              const AttentionSums& sums) {
+    Weights(seq, head, blocks, Vec::template kFactor<kFormat>,
+            &Lanes::template Reorder<Vec::template kParts<kFormat>, kBlock>, sums);
+    Values<kFormat, kBlock>(order, blocks, sums.out);
+  }
+
+  // Turns the dot products, which are `factor` times too small, into exp(logit - max), in the order
+  // of the values' lanes.
   void Weights(int64_t seq, int64_t head, const BlockList& blocks, float factor,
+               void (*reorder)(const float* from, int64_t size, float* to),
                const AttentionSums& sums) {
+    const float scale = params_.scale * (plan_.k_scale * factor);
     if (params_.alibi_slopes != nullptr) {
       float* to =
           Blocks::FindPositions(params_.seq_lens[seq], params_.block_size, blocks, positions_);
@@ -122,14 +134,15 @@ class AttentionPassImpl {
     for (int64_t i = 0; i < kv_heads_ * heads_; ++i) {
       float* const weights = weights_ + (i / heads_ * rows_ + i % heads_) * kWeightPitch;
       const float slope = params_.alibi_slopes == nullptr ? 0 : params_.alibi_slopes[head + i];
-      for (int64_t t = tokens_; t < padded_tokens_; ++t) weights[t] = 0;
-      Softmax::ScaleAndBias(weights, padded_tokens_, params_.scale * (plan_.k_scale * factor),
-                            slope, positions_);
+      // What lies past the last token is not to be the largest, and comes to 0.
+      for (int64_t t = tokens_; t < padded_tokens_; ++t) weights[t] = kNan;
+      const float max = Softmax::ScaleAndFindMax(weights, padded_tokens_, scale, slope, positions_);
       for (int64_t t = tokens_; t < padded_tokens_; ++t) weights[t] = kMinusInfinity;
-      const float max = Softmax::Max(weights, padded_tokens_);
       // When every logit is -Inf, so are the differences: 0 as a base leaves weights of 0.
       sums.max[i] = max;
-      sums.sum[i] = Softmax::ExpAndSum(weights, padded_tokens_, max == kMinusInfinity ? 0 : max);
+      sums.sum[i] =
+          Softmax::ExpAndSum(weights, padded_tokens_, max == kMinusInfinity ? 0 : max, unordered_);
+      reorder(unordered_, blocks.count * params_.block_size, weights);
     }
   }
 
@@ -137,7 +150,6 @@ class AttentionPassImpl {
   template <VecFormat kFormat, int kBlock>
   void Values(const Order& order, const BlockList& blocks, float* out) {
     using Sums = AttentionValues<Vec, kFormat, kBlock>;
-    ReorderWeights<Sums::kParts, kBlock>(blocks.count * kBlock);
     const int64_t head_sums = Sums::SumsOfHead(params_.head_size);
     for (int64_t group = 0; group < order.groups(); ++group) {
       const int64_t block = group / kv_heads_ * BlockGroup::kBlocks;
@@ -170,20 +182,6 @@ class AttentionPassImpl {
     }
   }
 
-  // Into the order of the values' lanes; zeros as those of a tile's padding.
-  template <int kParts, int kBlock>
-  void ReorderWeights(int64_t tokens) {
-    for (int64_t row = 0; row < kv_heads_ * rows_; ++row) {
-      float* const weights = weights_ + row * kWeightPitch;
-      if (row % rows_ < heads_) {
-        Lanes::template Reorder<kParts, kBlock>(weights, tokens, ordered_);
-        for (int64_t i = 0; i < tokens; ++i) weights[i] = ordered_[i];
-      } else {
-        for (int64_t i = 0; i < tokens; ++i) weights[i] = 0;
-      }
-    }
-  }
-
   const AttentionPlan& plan_;
   const PagedAttentionParams& params_;
   int64_t kv_heads_ = 0;
@@ -193,7 +191,7 @@ class AttentionPassImpl {
   int64_t padded_tokens_ = 0;  // to whole steps
   alignas(64) float queries_[kPassRows * kMaxHeadSize];
   alignas(64) float weights_[kPassRows * kWeightPitch];
-  alignas(64) float ordered_[kWeightPitch];
+  alignas(64) float unordered_[kWeightPitch];  // weights of a head
   alignas(64) float positions_[kWeightPitch];
   typename Vec::Float sums_[kPassElements];
   alignas(64) uint8_t last_values_[kMaxHeadSize * 32 * sizeof(float)];

@@ -15,27 +15,17 @@ struct AttentionSoftmax {
   typedef uint32_t UInt __attribute__((vector_size(sizeof(Float))));
 
   // values[i] = values[i] * scale + slope * positions[i]; `positions` may be null if slope is 0.
-  static void ScaleAndBias(float* values, int64_t length, float scale, float slope,
-                           const float* positions) {
+  // Returns the largest of them that is no NaN; -Inf if there is none.
+  static float ScaleAndFindMax(float* values, int64_t length, float scale, float slope,
+                               const float* positions) {
     const Float scales = Vec::Set(scale);
-    if (slope == 0) {
-      for (int64_t i = 0; i < length; i += Vec::kLanes) {
-        Vec::Store(values + i, Vec::Load(values + i) * scales);
-      }
-      return;
-    }
     const Float slopes = Vec::Set(slope);
-    for (int64_t i = 0; i < length; i += Vec::kLanes) {
-      const Float bias = slopes * Vec::Load(positions + i);
-      Vec::Store(values + i, Vec::MulAdd(Vec::Load(values + i), scales, bias));
-    }
-  }
-
-  // The largest of the values that are no NaN; -Inf if there is none.
-  static float Max(const float* values, int64_t length) {
     Float largest = Vec::Set(kMinusInfinity);
     for (int64_t i = 0; i < length; i += Vec::kLanes) {
-      const Float value = Vec::Load(values + i);
+      const Float from = Vec::Load(values + i);
+      const Float value =
+          slope == 0 ? from * scales : Vec::MulAdd(from, scales, slopes * Vec::Load(positions + i));
+      Vec::Store(values + i, value);
       largest = value > largest ? value : largest;
     }
     float lanes[Vec::kLanes];
@@ -45,14 +35,14 @@ struct AttentionSoftmax {
     return result;
   }
 
-  // values[i] = exp(values[i] - base), values[i] <= base; returns their sum.
-  static float ExpAndSum(float* values, int64_t length, float base) {
+  // weights[i] = exp(values[i] - base), values[i] <= base; returns their sum.
+  static float ExpAndSum(const float* values, int64_t length, float base, float* weights) {
     const Float bases = Vec::Set(base);
     Float sums = Vec::Set(0);
     for (int64_t i = 0; i < length; i += Vec::kLanes) {
-      const Float value = Exp(Vec::Load(values + i) - bases);
-      Vec::Store(values + i, value);
-      sums += value;
+      const Float weight = Exp(Vec::Load(values + i) - bases);
+      Vec::Store(weights + i, weight);
+      sums += weight;
     }
     float result[4];
     Vec::StoreSums(result, sums, sums, sums, sums);

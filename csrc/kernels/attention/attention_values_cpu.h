@@ -58,16 +58,18 @@ class AttentionValues {
 
   static_assert(kUnitRows <= 8, "head sizes are multiples of 8, so that most have no rest");
 
+  // Enough for more code and more shuffles to be worth it.
   static constexpr bool kManyRegisters = Vec::kTileSums >= 16;
 
   // With four parts there are no registers for more than two units.
   template <int kHeads>
   static constexpr int kUnitsAtOnce = kParts < 4 && Vec::kTileSums / kHeads >= 4 ? 4 : 2;
 
-  // The sums of kUnits units: how many vectors are kept of them, and whether lanes are added up.
-  template <int kUnitCount, int kHeads>
+  // kUnits units that are worked on at once: whether the lanes of their sums are added up after a
+  // few blocks, and how many vectors are kept of them.
+  template <int kUnits, int kHeads>
   struct Units {
-    static constexpr int kCount = kUnitCount;
+    static constexpr int kCount = kUnits;
     static constexpr bool kAddedUp = kManyRegisters && kCount >= 4 && kCount * kHeads >= kPeriod;
     static constexpr int kKept =
         kAddedUp ? Lanes::template SumVectors<kPeriod>(kCount * kHeads) : kCount * kHeads;
@@ -103,21 +105,20 @@ class AttentionValues {
 
   template <int kHeads>
   static void WriteHeads(const Float* sums, int64_t head_size, int64_t heads, float* out) {
-    const auto write = [&](auto units, int64_t unit, const Float* kept)
-                           __attribute__((always_inline)) {
-                             using UnitsOf = decltype(units);
-                             constexpr int kCount = UnitsOf::kCount;
-                             Float added[Lanes::template SumVectors<kPeriod>(kCount * kHeads)];
-                             if constexpr (UnitsOf::kAddedUp) {
-                               Copy(kept, &added);
-                             } else {
-                               Float whole[kCount][kHeads];
-                               CopyAll(kept, &whole);
-                               Lanes::template AddUp<kPeriod>(whole, &added);
-                             }
-                             Lanes::template WriteSums<kPeriod, kCount, kCount, kHeads>(
-                                 added, heads, out + unit * kUnitRows, head_size, 0);
-                           };
+    const auto write = [&](auto units, int64_t unit, const Float* kept) {
+      using UnitsOf = decltype(units);
+      constexpr int kCount = UnitsOf::kCount;
+      Float added[Lanes::template SumVectors<kPeriod>(kCount * kHeads)];
+      if constexpr (UnitsOf::kAddedUp) {
+        Copy(kept, &added);
+      } else {
+        Float whole[kCount][kHeads];
+        CopyAll(kept, &whole);
+        Lanes::template AddUp<kPeriod>(whole, &added);
+      }
+      Lanes::template WriteSums<kPeriod, kCount, kCount, kHeads>(
+          added, heads, out + unit * kUnitRows, head_size, 0);
+    };
     ForUnits<kHeads>(head_size, sums, write);
   }
 

@@ -71,7 +71,9 @@ struct VecOf {
     for (int i = 0; i < kLanes; ++i) to[i] = static_cast<uint8_t>(lanes[i]);
   }
 
-  // [x0 + x1, x2 + x3, ..., y0 + y1, y2 + y3, ...]
+  // [x0 + x1, x2 + x3, ..., y0 + y1, y2 + y3, ...], where a lane is the sum of kSums lanes. When
+  // kPeriod vectors have become one, InOrder makes up for a unit that had the lanes in another
+  // order meanwhile.
   template <int kSums>
   static Float PairSums(Float x, Float y) {
     float from[2 * kLanes];
