@@ -22,7 +22,7 @@
 namespace stablekv::bench {
 namespace {
 
-constexpr int64_t kThreads = 2;  // as many cores as the figures of docs/performance.md are of
+constexpr int64_t kThreads = 2;  // as many cores as the figures of docs/performance_cpu.md are of
 constexpr int64_t kKvHeads = 8;
 constexpr int64_t kReadUnit = 64 * 1024;
 
