@@ -15,8 +15,8 @@ namespace {
 // Cache elements that are worth handing to another thread.
 constexpr int64_t kGrainElements = 128 * 1024;
 
-// Keys or values of one kv head that are worked on at a time. They are fetched into the core's L2
-// cache while others are worked on.
+// Keys or values of one kv head that are worked on at a time. AMX fetches as much into the core's
+// second-level cache while others are worked on.
 constexpr int64_t kTileBytes = 128 * 1024;
 
 const AttentionFunctions& FunctionsOf(CpuIsa isa) {
