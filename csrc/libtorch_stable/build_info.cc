@@ -5,6 +5,7 @@
 #include "csrc/libtorch_stable/target_version.h"
 #ifdef STABLEKV_WITH_CUDA
 #include "csrc/kernels/common/cuda/built_archs.h"
+#include "csrc/kernels/common/cuda/built_version.h"
 #endif
 
 #define STABLEKV_TEXT_OF_TOKENS(...) #__VA_ARGS__
@@ -15,9 +16,11 @@ namespace {
 #ifdef STABLEKV_WITH_CUDA
 const char kCuda[] = "true";
 const char* Archs() { return stablekv::BuiltCudaArchs(); }
+const char* Version() { return stablekv::BuiltCudaVersion(); }
 #else
 const char kCuda[] = "false";
 const char* Archs() { return ""; }
+const char* Version() { return ""; }
 #endif
 
 // In one piece, for py/stablekv/_library_file.py, which reads it without loading the file.
@@ -32,7 +35,8 @@ extern "C" __attribute__((visibility("default"))) const char* stablekv_build_inf
   static const std::string info =
       std::string("{\"torch_target\": \"2.10\", \"torch_headers\": \"" TORCH_VERSION
                   "\", \"cuda\": ") +
-      kCuda + ", \"cuda_archs\": \"" + Archs() + "\", " + kNamespaces +
-      ", \"registered\": " + (stablekv::Registered::Refused() ? "false" : "true") + "}";
+      kCuda + ", \"cuda_archs\": \"" + Archs() + "\", \"cuda_version\": \"" + Version() + "\", " +
+      kNamespaces + ", \"registered\": " + (stablekv::Registered::Refused() ? "false" : "true") +
+      "}";
   return info.c_str();
 }

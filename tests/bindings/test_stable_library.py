@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -204,6 +205,7 @@ def test_build_info_is_true():
         "cache_namespace",
         "cuda",
         "cuda_archs",
+        "cuda_version",
         "namespace",
         "registered",
         "torch_headers",
@@ -217,3 +219,4 @@ def test_build_info_is_true():
         assert has(name, "CPU")
         assert has(name, "CUDA") == info["cuda"]
     assert info["cuda"] == bool(info["cuda_archs"])
+    assert re.fullmatch(r"\d+\.\d+" if info["cuda"] else "", info["cuda_version"])

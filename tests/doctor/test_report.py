@@ -12,15 +12,18 @@ H100 = {"index": 0, "name": "NVIDIA H100", "architecture": "sm_90", "capability"
 OPERATORS = {"_C::an_operator": {"CPU": True, "CUDA": True, "Meta": True}}
 
 
-def probe(archs="sm_90a", cuda=True, seen=(H100,), operators=OPERATORS):
+def probe(
+    archs="sm_90a", cuda=True, seen=(H100,), operators=OPERATORS, driver="13.0", version="13.0"
+):
     build = {"torch_target": "2.10", "torch_headers": "2.13.0", "cuda": cuda, "cuda_archs": archs}
+    build["cuda_version"] = version if cuda else ""
     values = {
         "torch": {"version": "2.11.0+cu130", "cuda": "13.0", "file": "/torch/__init__.py"},
         "modules": [],
         "clashes": [],
         "library": {"path": "/a.so", "build": build | {"namespace": "_C", "cache_namespace": "_D"}},
         "operators": operators,
-        "cuda": {"driver_cuda": "13.0", "devices": list(seen), "why_none": ""},
+        "cuda": {"driver_cuda": driver, "devices": list(seen), "why_none": ""},
     }
     return child.Probe(values, {}, "")
 
@@ -43,6 +46,41 @@ def test_a_device_without_code_for_it(monkeypatch):
     assert problem.startswith("device 0 (NVIDIA H100) is sm_90, and the library has GPU code for")
     assert "sm_100, sm_120 alone" in problem
     assert "runs none of the library's code" in text.as_text(found)
+
+
+@pytest.mark.parametrize(
+    ("driver", "version", "archs", "problem"),
+    [
+        ("12.9", "13.0", "sm_90a", "every call on a GPU will fail until the driver is updated"),
+        ("9.2", "13.0", "sm_90a", "every call on a GPU will fail until the driver is updated"),
+        ("13.0", "13.5", "sm_90a", None),
+        ("13.0", "13.10", "compute_90", "device 0 (NVIDIA H100) needs its PTX, which this"),
+        ("13.2", "13.10", "compute_90", "device 0 (NVIDIA H100) needs its PTX, which this"),
+        ("13.10", "13.2", "compute_90", None),
+        ("14.0", "13.5", "compute_90", None),
+        (None, "13.0", "sm_90a", None),
+    ],
+)
+def test_a_driver_older_than_the_library_s_cuda(monkeypatch, driver, version, archs, problem):
+    found = report_of(monkeypatch, probe(archs=archs, driver=driver, version=version))
+    assert f"GPU code:     {archs}, of CUDA {version}" in text.as_text(found)
+    if problem is None:
+        assert found["ok"]
+    else:
+        (words,) = found["problems"]
+        assert words.startswith(f"the driver speaks CUDA up to {driver}, and the library's GPU")
+        assert f"is of CUDA {version}: {problem}" in words
+
+
+def test_a_driver_that_no_device_asks_for(monkeypatch):
+    assert report_of(monkeypatch, probe(seen=(), driver="12.9"))["ok"]
+
+
+def test_a_library_that_does_not_say_its_cuda(monkeypatch):
+    """One of before there was a version in it."""
+    seen = probe(driver="12.9")
+    del seen.values["library"]["build"]["cuda_version"]
+    assert report_of(monkeypatch, seen)["ok"]
 
 
 def test_a_device_and_a_library_without_cuda(monkeypatch):

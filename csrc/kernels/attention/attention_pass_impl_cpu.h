@@ -201,6 +201,8 @@ template <class Vec, VecFormat kFormat>
 void AttentionPass<Vec, kFormat>::Run(const AttentionPlan& plan, int64_t seq, int64_t head,
                                       int64_t heads, const BlockList& blocks, const BlockList& next,
                                       const AttentionSums& sums) {
+  // Of a stack that has 8 MiB, or 2 in some programs.
+  static_assert(sizeof(AttentionPassImpl<Vec>) <= 400 * 1024, "a pass lies on the stack");
   AttentionPassImpl<Vec>(plan).template Run<kFormat>(seq, head, heads, blocks, next, sums);
 }
 

@@ -82,6 +82,7 @@ def _library(probe: child.Probe) -> dict[str, Any]:
         "torch_headers": build.get("torch_headers"),
         "built_with_cuda": build.get("cuda"),
         "architectures": codes.split(",") if codes else [],
+        "cuda": build.get("cuda_version") or None,
         "namespaces": [build[key] for key in ("namespace", "cache_namespace") if key in build],
     }
 
@@ -135,6 +136,7 @@ def _problems(found: Report, probe: child.Probe) -> list[str]:
                 for device in cuda["devices"]
                 if device["runs"] is None
             ]
+            problems += _too_old_a_driver(library, cuda)
         elif cuda["devices"]:
             problems.append(
                 "there is a CUDA device, and this library is built without CUDA: calls on it fail"
@@ -142,6 +144,31 @@ def _problems(found: Report, probe: child.Probe) -> list[str]:
     if cuda["error"]:
         problems.append(f"the CUDA devices cannot be listed: {cuda['error']}")
     return problems
+
+
+def _too_old_a_driver(library: dict[str, Any], cuda: dict[str, Any]) -> list[str]:
+    """Machine code needs a driver for its major version of CUDA, and PTX one for its minor too."""
+    needed, spoken = library["cuda"], cuda["driver_cuda"]
+    if not needed or not spoken or not cuda["devices"]:
+        return []
+    words = (
+        f"the driver speaks CUDA up to {spoken}, and the library's GPU code is of CUDA {needed}: "
+    )
+    if _number(spoken) >= _number(needed):
+        return []
+    if _number(spoken)[0] < _number(needed)[0]:
+        return [f"{words}every call on a GPU will fail until the driver is updated"]
+    return [
+        f"{words}device {device['index']} ({device['name']}) needs its PTX, which this driver "
+        "cannot compile"
+        for device in cuda["devices"]
+        if device["runs"] and device["runs"].startswith("compute_")
+    ]
+
+
+def _number(version: str) -> tuple[int, int]:
+    major, minor = version.split(".")
+    return int(major), int(minor)
 
 
 def _notes(found: Report) -> list[str]:

@@ -40,7 +40,8 @@ def _facts(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
             f"torch >= {library['torch_target']}, as {', '.join(library['namespaces'])}",
         )
         yield "built with", f"the headers of torch {library['torch_headers']}"
-        yield "GPU code", ", ".join(library["architectures"]) or "none: built without CUDA"
+        by = f", of CUDA {library['cuda']}" if library["cuda"] else ""
+        yield "GPU code", ", ".join(library["architectures"]) + by or "none: built without CUDA"
     speaks = f", for CUDA {cuda['driver_cuda']} and older" if cuda["driver_cuda"] else ""
     yield "driver", f"{_or(cuda['driver'], 'none')}{speaks}"
     for device in cuda["devices"]:
