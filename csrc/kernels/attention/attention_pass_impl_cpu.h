@@ -27,7 +27,7 @@ class AttentionPassImpl {
            const AttentionSums& sums) {
     kv_heads_ = blocks.kv_heads;
     heads_ = heads;
-    rows_ = heads == 1 ? 1 : heads + heads % 2;
+    rows_ = RowsOf(heads);
     tokens_ = (blocks.count - 1) * params_.block_size + blocks.last_tokens;
     const int64_t step = params_.block_size > Vec::kLanes ? params_.block_size : Vec::kLanes;
     padded_tokens_ = (tokens_ + step - 1) / step * step;
@@ -186,7 +186,7 @@ class AttentionPassImpl {
   const PagedAttentionParams& params_;
   int64_t kv_heads_ = 0;
   int64_t heads_ = 0;  // of each kv head
-  int64_t rows_ = 0;   // of each kv head: its heads, and a tile's padding
+  int64_t rows_ = 0;   // of each kv head
   int64_t tokens_ = 0;
   int64_t padded_tokens_ = 0;  // to whole steps
   alignas(64) float queries_[kPassRows * kMaxHeadSize];

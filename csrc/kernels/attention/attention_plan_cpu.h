@@ -14,8 +14,7 @@ inline constexpr int64_t kMaxHeadSize = 256;
 // of the caches, and room for the last step.
 inline constexpr int64_t kWeightPitch = kPartitionSize + 32;
 inline constexpr int64_t kMaxPartitionBlocks = kPartitionSize / 8;
-// What bounds the stack that a pass takes: rows, which are its query heads and one for each kv head
-// that has an odd number of them, and their elements.
+// What bounds the stack that a pass takes: the rows of its kv heads, and their elements.
 inline constexpr int64_t kPassRows = 32;
 inline constexpr int64_t kPassElements = kPassRows * 128;
 inline constexpr int64_t kPassHeads = kPassElements / kMaxHeadSize;  // of one kv head
@@ -65,6 +64,9 @@ extern const AttentionFunctions kAttentionAmx;
 static inline int64_t NumPartitions(const AttentionPlan& plan, int64_t seq) {
   return (plan.params.seq_lens[seq] + kPartitionSize - 1) / kPartitionSize;
 }
+
+// Rows of a kv head in a pass: its query heads, and one more where a tile has padding.
+static inline int64_t RowsOf(int64_t heads) { return heads == 1 ? 1 : heads + heads % 2; }
 
 // Whether `head` attends to the cache block that holds tokens [block * block_size, ...).
 static inline bool AttendsTo(const AttentionPlan& plan, int64_t seq, int64_t head, int64_t block) {

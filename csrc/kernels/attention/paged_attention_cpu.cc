@@ -40,7 +40,7 @@ int64_t RunHeads(const AttentionPlan& plan) {
     return 1;
   }
   if (plan.sparse) return 1;  // heads may attend to different blocks
-  const int64_t rows = plan.group == 1 ? 1 : plan.group + plan.group % 2;
+  const int64_t rows = RowsOf(plan.group);
   return std::max<int64_t>(1,
                            std::min(kPassRows / rows, kPassElements / (rows * params.head_size)));
 }
