@@ -16,11 +16,14 @@ namespace {
 #ifdef STABLEKV_WITH_CUDA
 const char kCuda[] = "true";
 const char* Archs() { return stablekv::BuiltCudaArchs(); }
-const char* Version() { return stablekv::BuiltCudaVersion(); }
+std::string Version() {
+  const int version = stablekv::BuiltCudaVersion();
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
 #else
 const char kCuda[] = "false";
 const char* Archs() { return ""; }
-const char* Version() { return ""; }
+std::string Version() { return ""; }
 #endif
 
 // In one piece, for py/stablekv/_library_file.py, which reads it without loading the file.

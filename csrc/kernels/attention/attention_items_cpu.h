@@ -14,13 +14,10 @@ template <class Vec>
 class AttentionItems {
  public:
   static void RunItems(const AttentionPlan& plan, int64_t begin, int64_t end) {
-    Run run = FirstRun(plan, begin);
-    run.kv_heads = LongestRun(plan, run, end - begin);
+    Run run = FirstRun(plan, begin, end - begin);
     while (begin < end) {
       const int64_t next_begin = begin + run.kv_heads;
-      Run next = run;
-      Advance(plan, &next);
-      next.kv_heads = LongestRun(plan, next, end - next_begin);
+      const Run next = NextRun(plan, run, end - next_begin);
       RunOne(plan, begin, run, next_begin < end ? &next : nullptr);
       run = next;
       begin = next_begin;
@@ -35,6 +32,8 @@ class AttentionItems {
 
  private:
   using Softmax = AttentionSoftmax<Vec>;
+  template <VecFormat kFormat>
+  using Pass = AttentionPass<typename Vec::template UnitFor<kFormat>, kFormat>;
 
   // Items next to each other, of one partition.
   struct Run {
@@ -44,7 +43,8 @@ class AttentionItems {
     int64_t kv_heads;  // so many
   };
 
-  static Run FirstRun(const AttentionPlan& plan, int64_t index) {
+  // The longest that begins with item `index`, of at most `items`.
+  static Run FirstRun(const AttentionPlan& plan, int64_t index, int64_t items) {
     int64_t low = 0;  // the last sequence whose items begin at or before `index` and are not none
     int64_t high = plan.params.num_seqs;
     while (high - low > 1) {
@@ -52,23 +52,27 @@ class AttentionItems {
       (plan.first_items[middle] <= index ? low : high) = middle;
     }
     const int64_t within = index - plan.first_items[low];
-    return {low, within / plan.params.num_kv_heads, within % plan.params.num_kv_heads, 1};
+    const int64_t kv_head = within % plan.params.num_kv_heads;
+    return {low, within / plan.params.num_kv_heads, kv_head, LongestRun(plan, kv_head, items)};
   }
 
-  // Past the last item, `seq` is num_seqs.
-  static void Advance(const AttentionPlan& plan, Run* run) {
-    run->kv_head += run->kv_heads;
-    if (run->kv_head < plan.params.num_kv_heads) return;
-    run->kv_head = 0;
-    if (++run->partition < NumPartitions(plan, run->seq)) return;
-    run->partition = 0;
-    while (++run->seq < plan.params.num_seqs && NumPartitions(plan, run->seq) == 0) {
+  // The longest after `run`, of at most `items`. Past the last item, `seq` is num_seqs.
+  static Run NextRun(const AttentionPlan& plan, Run run, int64_t items) {
+    run.kv_head += run.kv_heads;
+    if (run.kv_head == plan.params.num_kv_heads) {
+      run.kv_head = 0;
+      if (++run.partition == NumPartitions(plan, run.seq)) {
+        run.partition = 0;
+        while (++run.seq < plan.params.num_seqs && NumPartitions(plan, run.seq) == 0) {
+        }
+      }
     }
+    run.kv_heads = LongestRun(plan, run.kv_head, items);
+    return run;
   }
 
-  // Of the `items` from the first of `run` on.
-  static int64_t LongestRun(const AttentionPlan& plan, const Run& run, int64_t items) {
-    const int64_t left = plan.params.num_kv_heads - run.kv_head;
+  static int64_t LongestRun(const AttentionPlan& plan, int64_t kv_head, int64_t items) {
+    const int64_t left = plan.params.num_kv_heads - kv_head;
     const int64_t most = items < plan.run_heads ? items : plan.run_heads;
     return left < most ? left : most;
   }
@@ -200,20 +204,15 @@ class AttentionItems {
                       const BlockList& blocks, const BlockList& next, const AttentionSums& sums) {
     switch (plan.cache_format) {
       case VecFormat::kFloat32:
-        return AttentionPass<Vec, VecFormat::kFloat32>::Run(plan, seq, head, heads, blocks, next,
-                                                            sums);
+        return Pass<VecFormat::kFloat32>::Run(plan, seq, head, heads, blocks, next, sums);
       case VecFormat::kFloat16:
-        return AttentionPass<Vec, VecFormat::kFloat16>::Run(plan, seq, head, heads, blocks, next,
-                                                            sums);
+        return Pass<VecFormat::kFloat16>::Run(plan, seq, head, heads, blocks, next, sums);
       case VecFormat::kBFloat16:
-        return AttentionPass<Vec, VecFormat::kBFloat16>::Run(plan, seq, head, heads, blocks, next,
-                                                             sums);
+        return Pass<VecFormat::kBFloat16>::Run(plan, seq, head, heads, blocks, next, sums);
       case VecFormat::kFp8E4M3:
-        return AttentionPass<Vec, VecFormat::kFp8E4M3>::Run(plan, seq, head, heads, blocks, next,
-                                                            sums);
+        return Pass<VecFormat::kFp8E4M3>::Run(plan, seq, head, heads, blocks, next, sums);
       case VecFormat::kFp8E5M2:
-        return AttentionPass<Vec, VecFormat::kFp8E5M2>::Run(plan, seq, head, heads, blocks, next,
-                                                            sums);
+        return Pass<VecFormat::kFp8E5M2>::Run(plan, seq, head, heads, blocks, next, sums);
     }
   }
 

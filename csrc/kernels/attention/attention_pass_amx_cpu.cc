@@ -6,7 +6,6 @@
 
 #include "csrc/kernels/attention/attention_blocks_cpu.h"
 #include "csrc/kernels/attention/attention_keys_amx_cpu.h"
-#include "csrc/kernels/attention/attention_pass_avx512_vbmi_cpu.h"
 #include "csrc/kernels/attention/attention_pass_cpu.h"
 #include "csrc/kernels/attention/attention_plan_cpu.h"
 #include "csrc/kernels/attention/attention_tiles_amx_cpu.h"
@@ -243,7 +242,8 @@ void AttentionPass<amx::Vec, kFormat>::Run(const AttentionPlan& plan, int64_t se
       return;
     }
   }
-  AttentionPass<avx512_vbmi::Vec, kFormat>::Run(plan, seq, head, heads, blocks, next, sums);
+  using Unit = avx512_vbmi::Vec::UnitFor<kFormat>;
+  AttentionPass<Unit, kFormat>::Run(plan, seq, head, heads, blocks, next, sums);
 }
 
 template struct AttentionPass<Vec, VecFormat::STABLEKV_FORMAT>;

@@ -1,7 +1,6 @@
 #ifdef __x86_64__
 
 #include "csrc/kernels/attention/attention_items_cpu.h"
-#include "csrc/kernels/attention/attention_pass_avx512_vbmi_cpu.h"
 #include "csrc/kernels/attention/attention_plan_cpu.h"
 #include "csrc/kernels/common/vec_avx512_vbmi.h"
 

@@ -54,6 +54,14 @@ VEC_FORMATS = [
     "kFp8E5M2",
 ]
 
+# What a vector unit has code of its own for, if not for all: UnitFor in vec_ISA.h.
+_FORMATS = {
+    "avx512_vbmi": [
+        "kFp8E4M3",
+        "kFp8E5M2",
+    ],
+}
+
 def cc_library_for_each_isa(name, stem, deps, isas = ALL_ISAS, copts = [], formats = []):
     """A library of STEM_ISA_cpu.cc for each ISA, with the vectors of vec_ISA.h, and one of them all.
 
@@ -68,7 +76,7 @@ def cc_library_for_each_isa(name, stem, deps, isas = ALL_ISAS, copts = [], forma
     names = []
     for isa in isas:
         source = "%s_%s_cpu" % (stem, isa)
-        for format in formats or [None]:
+        for format in [f for f in formats if f in _FORMATS.get(isa, formats)] or [None]:
             library = source + "_" + format if format else source
             names.append(library)
             cc_library(

@@ -13,6 +13,9 @@
 namespace stablekv::amx {
 
 struct Vec : avx512::Zmm<514> {
+  template <VecFormat kFormat>
+  using UnitFor = Vec;
+
   // How many rows JoinRows makes.
   template <VecFormat kFormat, int kPieces>
   static constexpr int kJoinedRows = kPieces * 2 / BytesOf(kFormat);

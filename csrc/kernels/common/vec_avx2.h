@@ -75,6 +75,8 @@ struct Vec {
   typedef float Float __attribute__((vector_size(32)));
   typedef int32_t Int __attribute__((vector_size(32)));
   using Unit = Ymm<2>;
+  template <VecFormat kFormat>
+  using UnitFor = Vec;
 
   static Float Load(const float* from) { return _mm256_loadu_ps(from); }
   static Float InRegister(Float value) {

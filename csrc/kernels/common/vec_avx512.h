@@ -27,6 +27,8 @@ struct Zmm {
   typedef float Float __attribute__((vector_size(64)));
   typedef int32_t Int __attribute__((vector_size(64)));
   using Unit = avx2::Ymm<kUnit>;
+  template <VecFormat kFormat>
+  using UnitFor = Zmm;
 
   static Float Load(const float* from) { return _mm512_loadu_ps(from); }
   static Float InRegister(Float value) {

@@ -4,6 +4,7 @@
 #define STABLEKV_CSRC_KERNELS_COMMON_VEC_AVX512_VBMI_H_
 
 #include <cstdint>
+#include <type_traits>
 
 #include "csrc/kernels/common/fp8.h"
 #include "csrc/kernels/common/vec_avx512.h"
@@ -49,6 +50,9 @@ struct Fp8Lookup {
 
 struct Vec : avx512::Zmm<513> {
   using Base = avx512::Zmm<513>;
+  // VBMI is for bytes.
+  template <VecFormat kFormat>
+  using UnitFor = std::conditional_t<BytesOf(kFormat) == 1, Vec, avx512::Vec>;
 
   template <VecFormat kFormat>
   static constexpr int kParts = BytesOf(kFormat) == 1 ? 4 : Base::kParts<kFormat>;

@@ -84,18 +84,22 @@ struct VecOf {
     return Load(to);
   }
 
-  // kPeriod floats, again and again.
   template <int kPeriod>
   static Float InOrder(Float sums) {
     return sums;
   }
 
+  // kPeriod floats, again and again.
   template <int kPeriod>
   static Float LoadRepeated(const float* from) {
     float lanes[kLanes];
     for (int i = 0; i < kLanes; i += kPeriod) memcpy(lanes + i, from, kPeriod * sizeof(float));
     return Load(lanes);
   }
+
+  // The unit that has code for a format.
+  template <VecFormat kFormat>
+  using UnitFor = VecOf;
 
   // Sums and vectors of heads that attention keeps in registers, of which most machines have 16 or
   // 32.

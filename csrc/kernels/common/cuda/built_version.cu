@@ -1,12 +1,7 @@
 #include "csrc/kernels/common/cuda/built_version.h"
 
-#define STABLEKV_TEXT_OF_TOKENS(tokens) #tokens
-#define STABLEKV_TEXT(tokens) STABLEKV_TEXT_OF_TOKENS(tokens)
-
 namespace stablekv {
 
-const char* BuiltCudaVersion() {
-  return STABLEKV_TEXT(__CUDACC_VER_MAJOR__) "." STABLEKV_TEXT(__CUDACC_VER_MINOR__);
-}
+int BuiltCudaVersion() { return __CUDACC_VER_MAJOR__ * 1000 + __CUDACC_VER_MINOR__ * 10; }
 
 }  // namespace stablekv

@@ -4,8 +4,9 @@
 
 namespace stablekv {
 
-// "13.0". A driver has to speak as new a major version, and for PTX as new a minor one.
-const char* BuiltCudaVersion();
+// 13000 for 13.0, as the runtime counts. A driver has to speak as new a major version, and for PTX
+// as new a minor one.
+int BuiltCudaVersion();
 
 }  // namespace stablekv
 
