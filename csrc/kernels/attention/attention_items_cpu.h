@@ -82,8 +82,9 @@ class AttentionItems {
                               int32_t* places) {
     const PagedAttentionParams& params = plan.params;
     const int64_t length = params.seq_lens[run.seq];
-    const int64_t begin = run.partition * kPartitionSize;
-    const int64_t end = length - begin < kPartitionSize ? length : begin + kPartitionSize;
+    const int64_t tokens = ItemTokens(length);
+    const int64_t begin = run.partition * tokens;
+    const int64_t end = length - begin < tokens ? length : begin + tokens;
     const int64_t last = (end - 1) / params.block_size;
     BlockList list{params.block_tables + run.seq * params.block_tables_stride,
                    run.kv_head,
@@ -97,17 +98,6 @@ class AttentionItems {
       if (block == last) list.last_tokens = end - last * params.block_size;
     }
     return list;
-  }
-
-  // Its blocks [first, first + tile_blocks), or those of them that there are.
-  static BlockList Tile(const AttentionPlan& plan, BlockList blocks, int64_t first) {
-    blocks.places += first;
-    blocks.count -= first;
-    if (blocks.count > plan.tile_blocks) {
-      blocks.count = plan.tile_blocks;
-      blocks.last_tokens = plan.params.block_size;
-    }
-    return blocks;
   }
 
   // Room for the results of a pass.
@@ -124,11 +114,11 @@ class AttentionItems {
     // Heads that attend to different blocks cannot share a pass: a NaN in a block must not reach
     // the heads that skip it.
     const int64_t most = plan.sparse_by_head ? 1 : kPassHeads;
-    int32_t places[kMaxPartitionBlocks];
-    int32_t next_places[kMaxPartitionBlocks];
+    int32_t places[kMostItemBlocks];
+    int32_t next_places[kMostItemBlocks];
     BlockList after{};  // what is read when this run is done
     if (next != nullptr) {
-      after = Tile(plan, ListBlocks(plan, *next, next->kv_head * plan.group, next_places), 0);
+      after = ListBlocks(plan, *next, next->kv_head * plan.group, next_places);
     }
     Sums own_sums;
     const bool partial = NumPartitions(plan, run.seq) > 1;
@@ -140,8 +130,12 @@ class AttentionItems {
       const AttentionSums sums = partial ? Partials(plan, index, g) : own_sums.view();
       // Stores into memory that no cache holds would stop the work between two passes.
       if (partial) Fetch(sums.out, rows * plan.params.head_size);
-      RunTiles(plan, run.seq, first_head + g, heads, blocks,
-               g + heads == plan.group ? after : nothing, sums);
+      if (blocks.count == 0) {
+        Clear(rows, plan.params.head_size, sums);
+      } else {
+        RunPass(plan, run.seq, first_head + g, heads, blocks,
+                g + heads == plan.group ? after : nothing, sums);
+      }
       if (partial) continue;
       for (int64_t row = 0; row < rows; ++row) {
         WriteOut(plan, run.seq, first_head + g + row, sums.sum[row],
@@ -161,43 +155,12 @@ class AttentionItems {
     for (int64_t i = 0; i < count; i += 16) __builtin_prefetch(from + i, 1, 2);
   }
 
-  static void RunTiles(const AttentionPlan& plan, int64_t seq, int64_t head, int64_t heads,
-                       const BlockList& blocks, const BlockList& after, const AttentionSums& sums) {
-    const int64_t rows = blocks.kv_heads * heads;
-    if (blocks.count == 0) return Clear(rows, plan.params.head_size, sums);
-    Sums tile_sums;
-    for (int64_t first = 0; first < blocks.count; first += plan.tile_blocks) {
-      const int64_t second = first + plan.tile_blocks;
-      RunPass(plan, seq, head, heads, Tile(plan, blocks, first),
-              second < blocks.count ? Tile(plan, blocks, second) : after,
-              first == 0 ? sums : tile_sums.view());
-      if (first > 0) Merge(rows, plan.params.head_size, tile_sums.view(), sums);
-    }
-  }
-
   static void Clear(int64_t rows, int64_t head_size, const AttentionSums& sums) {
     for (int64_t row = 0; row < rows; ++row) {
       sums.max[row] = kMinusInfinity;
       sums.sum[row] = 0;
     }
     for (int64_t i = 0; i < rows * head_size; ++i) sums.out[i] = 0;
-  }
-
-  // Adds `from`, brought to the larger of the two maxima, to `to`.
-  static void Merge(int64_t rows, int64_t head_size, const AttentionSums& from,
-                    const AttentionSums& to) {
-    for (int64_t row = 0; row < rows; ++row) {
-      const float max = from.max[row] > to.max[row] ? from.max[row] : to.max[row];
-      const float base = max == kMinusInfinity ? 0 : max;
-      const float from_scale = Softmax::ExpOne(from.max[row] - base);
-      const float to_scale = Softmax::ExpOne(to.max[row] - base);
-      to.max[row] = max;
-      to.sum[row] = to.sum[row] * to_scale + from.sum[row] * from_scale;
-      float* const out = to.out + row * head_size;
-      for (int64_t d = 0; d < head_size; ++d) {
-        out[d] = out[d] * to_scale + from.out[row * head_size + d] * from_scale;
-      }
-    }
   }
 
   static void RunPass(const AttentionPlan& plan, int64_t seq, int64_t head, int64_t heads,

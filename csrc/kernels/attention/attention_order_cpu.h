@@ -95,7 +95,7 @@ class AttentionOrder {
   int64_t ahead_;       // groups
   int64_t groups_;
   int64_t all_groups_;  // with the values' and the next pass's
-  const uint8_t* blocks_[3 * kMaxPartitionBlocks];
+  const uint8_t* blocks_[3 * kMostItemBlocks];
 };
 
 }  // namespace stablekv

@@ -8,6 +8,7 @@
 #include "csrc/kernels/attention/attention_keys_amx_cpu.h"
 #include "csrc/kernels/attention/attention_pass_cpu.h"
 #include "csrc/kernels/attention/attention_plan_cpu.h"
+#include "csrc/kernels/attention/attention_softmax_cpu.h"
 #include "csrc/kernels/attention/attention_tiles_amx_cpu.h"
 #include "csrc/kernels/attention/attention_values_amx_cpu.h"
 #include "csrc/kernels/attention/attention_weights_amx_cpu.h"
@@ -20,6 +21,46 @@ namespace {
 
 using amx::TileShapes;
 using amx::Vec;
+
+// Keys or values of a kv head that are worked on at a time. As many bytes are fetched into the
+// core's second-level cache meanwhile.
+constexpr int64_t kPortionBytes = 128 * 1024;
+
+int64_t PortionBlocks(const AttentionPlan& plan) {
+  const int64_t block_size = plan.params.block_size;
+  const int64_t blocks = kPortionBytes / (plan.params.head_size * block_size * plan.cache_bytes);
+  const int64_t most = kAmxTokens / block_size;
+  return blocks < 1 ? 1 : blocks < most ? blocks : most;
+}
+
+// The blocks from `first` on, as many as are worked on at a time or as there are.
+BlockList PortionOf(const AttentionPlan& plan, BlockList blocks, int64_t first) {
+  const int64_t most = PortionBlocks(plan);
+  blocks.places += first;
+  blocks.count -= first;
+  if (blocks.count > most) {
+    blocks.count = most;
+    blocks.last_tokens = plan.params.block_size;
+  }
+  return blocks;
+}
+
+// Adds `from`, brought to the larger of the two maxima, to `to`.
+void Merge(int64_t heads, int64_t head_size, const AttentionSums& from, const AttentionSums& to) {
+  using Softmax = AttentionSoftmax<Vec>;
+  for (int64_t h = 0; h < heads; ++h) {
+    const float max = from.max[h] > to.max[h] ? from.max[h] : to.max[h];
+    const float base = max == kMinusInfinity ? 0 : max;
+    const float from_scale = Softmax::ExpOne(from.max[h] - base);
+    const float to_scale = Softmax::ExpOne(to.max[h] - base);
+    to.max[h] = max;
+    to.sum[h] = to.sum[h] * to_scale + from.sum[h] * from_scale;
+    float* const out = to.out + h * head_size;
+    for (int64_t d = 0; d < head_size; ++d) {
+      out[d] = out[d] * to_scale + from.out[h * head_size + d] * from_scale;
+    }
+  }
+}
 
 // AttentionPassImpl with tiles.
 class Pass {
@@ -204,12 +245,12 @@ class Pass {
 
   const AttentionPlan& plan_;
   const PagedAttentionParams& params_;
-  const uint8_t* keys_[kMaxPartitionBlocks];
-  const uint8_t* values_[kMaxPartitionBlocks];
+  const uint8_t* keys_[kAmxTokens / 8];
+  const uint8_t* values_[kAmxTokens / 8];
   alignas(64) uint32_t queries_[2 * kMaxHeadSize / 2 * 16];
-  alignas(64) float scores_[kPartitionSize * 16];
-  alignas(64) uint32_t weights_[2 * kPartitionSize / 2 * 16];
-  alignas(64) float positions_[kPartitionSize];
+  alignas(64) float scores_[kAmxTokens * 16];
+  alignas(64) uint32_t weights_[2 * kAmxTokens / 2 * 16];
+  alignas(64) float positions_[kAmxTokens];
   alignas(64) float columns_[kMaxHeadSize * 16];
   alignas(64) uint8_t last_values_[kMaxHeadSize * 32 * 2];
 };
@@ -230,13 +271,25 @@ void AttentionPass<amx::Vec, kFormat>::Run(const AttentionPlan& plan, int64_t se
                                                       : &Pass::Run<kFormat, 32>;
       const int64_t head_size = plan.params.head_size;
       Pass pass(plan);
+      alignas(64) float more_out[16 * kMaxHeadSize];
+      float more_max[16], more_sum[16];
+      const AttentionSums more{more_out, more_max, more_sum};
       BlockList one = blocks;  // kv head, at a time
       one.kv_heads = 1;
       for (int64_t k = 0; k < blocks.kv_heads; ++k) {
         BlockList following = one;
         ++following.kv_head;
-        (pass.*run)(seq, head + k * heads, heads, one, k + 1 < blocks.kv_heads ? following : next,
-                    {sums.out + k * heads * head_size, sums.max + k * heads, sums.sum + k * heads});
+        if (k + 1 == blocks.kv_heads) following = next;
+        const AttentionSums all{sums.out + k * heads * head_size, sums.max + k * heads,
+                                sums.sum + k * heads};
+        for (int64_t first = 0, second; first < one.count; first = second) {
+          second = first + PortionBlocks(plan);
+          (pass.*run)(
+              seq, head + k * heads, heads, PortionOf(plan, one, first),
+              second < one.count ? PortionOf(plan, one, second) : PortionOf(plan, following, 0),
+              first == 0 ? all : more);
+          if (first > 0) Merge(heads, head_size, more, all);
+        }
         one = following;
       }
       return;

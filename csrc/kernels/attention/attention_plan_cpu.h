@@ -10,16 +10,17 @@
 namespace stablekv {
 
 inline constexpr int64_t kMaxHeadSize = 256;
+inline constexpr int64_t kMostItemTokens = 1024;
+inline constexpr int64_t kMostItemBlocks = kMostItemTokens / 8;
 // Floats from one head's weights to the next's: no power of two, so that they are in different sets
 // of the caches, and room for the last step.
-inline constexpr int64_t kWeightPitch = kPartitionSize + 32;
-inline constexpr int64_t kMaxPartitionBlocks = kPartitionSize / 8;
+inline constexpr int64_t kWeightPitch = kMostItemTokens + 32;
 // What bounds the stack that a pass takes: the rows of its kv heads, and their elements.
 inline constexpr int64_t kPassRows = 32;
 inline constexpr int64_t kPassElements = kPassRows * 128;
 inline constexpr int64_t kPassHeads = kPassElements / kMaxHeadSize;  // of one kv head
 
-// An item is one partition of kPartitionSize tokens of one kv head of one sequence. The items of
+// An item is one partition of ItemTokens() tokens of one kv head of one sequence. The items of
 // sequence s are [first_items[s], first_items[s + 1]), the kv heads of a partition next to each
 // other: a page table's cache line that was met for one is there for the next.
 //
@@ -35,8 +36,7 @@ struct AttentionPlan {
   int64_t group;          // query heads of a kv head
   float k_scale;          // 1 when the cache is not fp8
   float v_scale;
-  int64_t tile_blocks;  // blocks that are worked on at a time
-  int64_t run_heads;    // kv heads that are worked on at a time, at most
+  int64_t run_heads;  // kv heads that are worked on at a time, at most
   bool sparse;
   bool sparse_by_head;         // heads of a group may attend to different blocks
   const int64_t* first_items;  // [num_seqs + 1]
@@ -61,8 +61,18 @@ extern const AttentionFunctions kAttentionAmx;
 
 // `static`, and no method of a params struct: the vector units' files, each compiled for its own
 // machine, must not share the symbol of a function.
+
+// Tokens of an item of a sequence of `length`. Longer items read their queries and write their
+// results less often, and shorter ones leave no core without work. By the sequence alone, so that
+// its result does not depend on the batch.
+static inline int64_t ItemTokens(int64_t length) {
+  return length > 2 * kMostItemTokens ? kMostItemTokens : kMostItemTokens / 2;
+}
+
 static inline int64_t NumPartitions(const AttentionPlan& plan, int64_t seq) {
-  return (plan.params.seq_lens[seq] + kPartitionSize - 1) / kPartitionSize;
+  const int64_t length = plan.params.seq_lens[seq];
+  const int64_t tokens = ItemTokens(length);
+  return (length + tokens - 1) / tokens;
 }
 
 // Rows of a kv head in a pass: its query heads, and one more where a tile has padding.

@@ -11,6 +11,9 @@
 
 namespace stablekv {
 
+// Tokens that are worked on at a time, at most.
+inline constexpr int64_t kAmxTokens = 512;
+
 // Blocks of fp8 are short.
 template <VecFormat kFormat>
 using AmxFetch = AttentionFetchAmx<BytesOf(kFormat) == 1 ? 16 : 4>;

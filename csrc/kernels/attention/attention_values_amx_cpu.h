@@ -5,7 +5,6 @@
 #include <cstdint>
 
 #include "csrc/kernels/attention/attention_fetch_amx_cpu.h"
-#include "csrc/kernels/attention/attention_plan_cpu.h"
 #include "csrc/kernels/attention/attention_tiles_amx_cpu.h"
 #include "csrc/kernels/common/vec_amx.h"
 #include "csrc/kernels/common/vec_format.h"
@@ -21,7 +20,7 @@ class AttentionValuesAmx {
   static constexpr int64_t kColumns = 16;
 
   // sums[element, column] = sum over tokens of the sum of a weight's factors * value. Weights: for
-  // each of `factors`, kPartitionSize / 2 pairs of tokens, both weights of 16 columns; zeros from
+  // each of `factors`, kAmxTokens / 2 pairs of tokens, both weights of 16 columns; zeros from
   // the last token to a multiple of 32. The core's tiles are to have the shapes (kRows,
   // kColumns).
   static void Run(const uint8_t* const* blocks, int64_t count, int64_t head_size,
@@ -80,7 +79,7 @@ class AttentionValuesAmx {
           next_first = first + kTiles * kRows < end ? first + kTiles * kRows : first;
         }
         Tiles::template Multiply<kTiles, kFactors>(
-            rows[turn], weights + unit * Tiles::kPairs * kColumns, kPartitionSize / 2 * kColumns,
+            rows[turn], weights + unit * Tiles::kPairs * kColumns, kAmxTokens / 2 * kColumns,
             kColumns, find, &rows[1 - turn], &local_fetch);
         turn = 1 - turn;
       }

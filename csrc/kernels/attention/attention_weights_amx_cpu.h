@@ -5,8 +5,8 @@
 
 #include <cstdint>
 
-#include "csrc/kernels/attention/attention_plan_cpu.h"
 #include "csrc/kernels/attention/attention_softmax_cpu.h"
+#include "csrc/kernels/attention/attention_tiles_amx_cpu.h"
 #include "csrc/kernels/common/vec_amx.h"
 
 namespace stablekv {
@@ -32,7 +32,7 @@ class AttentionWeightsAmx {
  public:
   static constexpr int64_t kFactors = kHeads / 8;
 
-  // scores: [token, kHeads], overwritten. weights: for each factor, kPartitionSize / 2 pairs of
+  // scores: [token, kHeads], overwritten. weights: for each factor, kAmxTokens / 2 pairs of
   // tokens, both weights of 16 columns; zeros from `tokens` to `padded_tokens`, a multiple of 2.
   // max: the largest logit of each head, sum: the sum of its weights; room for 16. Meanwhile
   // fetches all that is left.
@@ -55,7 +55,7 @@ class AttentionWeightsAmx {
       }
       if constexpr (kFactors == 2) {
         StorePair(first[0], first[1], weights + token * 8);
-        StorePair(second[0], second[1], weights + (kPartitionSize + token) * 8);
+        StorePair(second[0], second[1], weights + (kAmxTokens + token) * 8);
       } else {
         StorePair(_mm512_shuffle_f32x4(first[0], second[0], 0x44),
                   _mm512_shuffle_f32x4(first[0], second[0], 0xEE), weights + token * 8);

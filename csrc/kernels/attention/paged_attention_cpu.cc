@@ -15,10 +15,6 @@ namespace {
 // Cache elements that are worth handing to another thread.
 constexpr int64_t kGrainElements = 128 * 1024;
 
-// Keys or values of one kv head that are worked on at a time. AMX fetches as much into the core's
-// second-level cache while others are worked on.
-constexpr int64_t kTileBytes = 128 * 1024;
-
 const AttentionFunctions& FunctionsOf(CpuIsa isa) {
 #ifdef __x86_64__
   if (isa == CpuIsa::kAmx) return kAttentionAmx;
@@ -55,9 +51,6 @@ AttentionPlan MakePlan(const PagedAttentionParams& params) {
   plan.group = params.num_kv_heads > 0 ? params.num_heads / params.num_kv_heads : 0;
   plan.k_scale = params.cache == CacheType::kAuto ? 1.0f : *params.k_scale;
   plan.v_scale = params.cache == CacheType::kAuto ? 1.0f : *params.v_scale;
-  const int64_t block_bytes = params.head_size * params.block_size * plan.cache_bytes;
-  plan.tile_blocks =
-      std::clamp<int64_t>(kTileBytes / std::max<int64_t>(1, block_bytes), 1, kMaxPartitionBlocks);
   plan.sparse = params.block_sparse.active();
   plan.sparse_by_head = plan.sparse && plan.group > 1 && params.block_sparse.head_sliding_step > 0;
   plan.run_heads = RunHeads(plan);
@@ -130,7 +123,7 @@ Status PagedAttentionWith(const AttentionFunctions& functions, const PagedAttent
   const std::vector<int64_t> first_items = FirstItems(plan);
   plan.first_items = first_items.data();
   const bool partial = std::any_of(params.seq_lens, params.seq_lens + params.num_seqs,
-                                   [](int32_t length) { return length > kPartitionSize; });
+                                   [](int32_t length) { return length > ItemTokens(length); });
   std::vector<int64_t> ends = {params.num_seqs};
   std::unique_ptr<float[]> partials;
   if (partial) {

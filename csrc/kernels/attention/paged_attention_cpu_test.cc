@@ -150,6 +150,23 @@ void TestLengths() {
   }
 }
 
+// Sequences of short items and of long ones, and where the one becomes the other.
+void TestLongItems() {
+  for (const CacheType cache : kCaches) {
+    for (const int64_t group : {1, 4}) {
+      CaseShape shape;
+      shape.element = group == 1 ? ElementType::kFloat32 : ElementType::kBFloat16;
+      shape.cache = cache;
+      shape.head_size = 32;
+      shape.group = group;
+      shape.head_gaps = group == 4;
+      shape.alibi = cache == CacheType::kAuto;
+      shape.seq_lens = {1025, 2047, 2048, 2049, 3072, 3073, 4100};
+      Check(shape);
+    }
+  }
+}
+
 // 17 and 33 are more heads than a pass takes.
 void TestGroups() {
   for (const int64_t group : {1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 17, 33}) {
@@ -199,17 +216,22 @@ void TestNeighbouringHeads() {
   }
 }
 
-// Tiles smaller than a partition: large heads of a wide type.
-void TestTiles() {
-  for (const int64_t head_size : {192, 256}) {
-    CaseShape shape;
-    shape.head_size = head_size;
-    shape.block_size = 32;
-    shape.num_kv_heads = 1;
-    shape.group = 3;
-    shape.alibi = true;
-    shape.seq_lens = {1100, 129, 300};
-    Check(shape);
+// Items that AMX cuts into portions, by their bytes or by their tokens.
+void TestPortions() {
+  for (const CacheType cache : kCaches) {
+    for (const int64_t head_size : {32, 192, 256}) {
+      CaseShape shape;
+      shape.element = ElementType::kBFloat16;
+      shape.cache = cache;
+      shape.head_size = head_size;
+      shape.block_size = 32;
+      shape.num_kv_heads = 2;
+      shape.head_gaps = head_size == 192;
+      shape.group = head_size == 256 ? 9 : 5;
+      shape.alibi = true;
+      shape.seq_lens = {1100, 129, 300, 2400};
+      Check(shape);
+    }
   }
 }
 
@@ -233,7 +255,7 @@ void TestBlockSparse() {
 void TestBlockSparseSkipsAll() {
   CaseShape shape;
   shape.sparse = {0, 1, 1000, 64, 1};
-  shape.seq_lens = {1500, 513};
+  shape.seq_lens = {1500, 513, 2600};
   Check(shape);
   shape.sparse.local_blocks = 0;
   Check(shape);
@@ -480,9 +502,10 @@ int main() {
   stablekv::TestShapes();
   stablekv::TestLargeGroups();
   stablekv::TestLengths();
+  stablekv::TestLongItems();
   stablekv::TestGroups();
   stablekv::TestNeighbouringHeads();
-  stablekv::TestTiles();
+  stablekv::TestPortions();
   stablekv::TestBlockSparse();
   stablekv::TestBlockSparseSkipsAll();
   stablekv::TestNanOfAnotherHead();
