@@ -16,23 +16,27 @@ namespace stablekv {
 // Token t's elements lie in chunks of 16 bytes next to those of token t + 1, so that a vector has
 // chunks of several tokens. Lanes of different tokens are never added. Up to
 // kStreams blocks are read in turn.
-template <class Vec, VecFormat kFormat>
+//
+// With kPairs, both keys and queries are bfloat16, two to a lane, and a lane's products are added
+// up as they are made. Subnormal numbers are then taken for 0.
+template <class Vec, VecFormat kFormat, bool kPairs>
 class AttentionKeys {
  public:
   using Fetch = AttentionFetch<Vec>;
 
-  static constexpr int kChunk = 16 / BytesOf(kFormat);
-  static constexpr int kParts = Vec::template kParts<kFormat>;
+  static constexpr int kLaneElements = kPairs ? 2 : 1;
+  static constexpr int kChunk = 16 / BytesOf(kFormat) / kLaneElements;  // lanes, of all parts
+  static constexpr int kParts = Vec::template kParts<kFormat> / kLaneElements;
   static constexpr int kTileHeads = Vec::template kTileHeads<kFormat>;
 
   // out[h * kWeightPitch + i * block_size + t] = dot(key t of block i, query h) for the first
   // `count` blocks of `group` and as many heads as a tile for `heads` has. Queries are kMaxHeadSize
-  // floats apart, each in the order of Reorder<kParts, kChunk>. Meanwhile fetches.
+  // floats, or pairs, apart, each in the order of Reorder<kParts, kChunk>. Meanwhile fetches.
   static void Run(const BlockGroup& group, int64_t count, int64_t block_size, int64_t head_size,
                   const float* queries, int64_t heads, float* out, Fetch* fetch) {
     Lanes::template ForTile<kTileHeads>(heads, [&](auto tile) {
-      RunHeads<decltype(tile)::kCount>(group.blocks, count, block_size, head_size / kChunk, queries,
-                                       out, fetch);
+      RunHeads<decltype(tile)::kCount>(group.blocks, count, block_size,
+                                       head_size * BytesOf(kFormat) / 16, queries, out, fetch);
     });
   }
 
@@ -43,6 +47,14 @@ class AttentionKeys {
   static constexpr int kPeriod = kChunk / kParts;  // lanes of a token
   static constexpr int kTokensOfVector = Vec::kLanes / kPeriod;
   static constexpr int64_t kVectorBytes = 16 * kTokensOfVector;
+
+  static Float MulAdd(Float a, Float b, Float c) {
+    if constexpr (kPairs) {
+      return Vec::MulAddPairs(a, b, c);
+    } else {
+      return Vec::MulAdd(a, b, c);
+    }
+  }
 
   // Vectors of a block that are worked on at a time: those of `tokens` tokens if there are
   // registers for their parts and sums, or some of them.
@@ -109,7 +121,11 @@ class AttentionKeys {
         Float parts[kRows][kParts];
 #pragma GCC unroll 8
         for (int r = 0; r < kRows; ++r) {
-          Vec::template LoadParts<kFormat>(from[i] + r * kVectorBytes, parts[r]);
+          if constexpr (kPairs) {
+            Vec::template LoadPairs<kFormat>(from[i] + r * kVectorBytes, parts[r]);
+          } else {
+            Vec::template LoadParts<kFormat>(from[i] + r * kVectorBytes, parts[r]);
+          }
         }
         from[i] += block_size * 16;
 #pragma GCC unroll 4
@@ -121,7 +137,7 @@ class AttentionKeys {
 #pragma GCC unroll 8
             for (int r = 0; r < kRows; ++r) {
               Float* const sum = &sums[i * kRows + r][h];
-              *sum = Vec::MulAdd(parts[r][p], factor, *sum);
+              *sum = MulAdd(parts[r][p], factor, *sum);
             }
           }
         }

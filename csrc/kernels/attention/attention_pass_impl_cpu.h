@@ -32,8 +32,7 @@ class AttentionPassImpl {
     const int64_t step = params_.block_size > Vec::kLanes ? params_.block_size : Vec::kLanes;
     padded_tokens_ = (tokens_ + step - 1) / step * step;
     const Order order(plan_, blocks, next);
-    LoadQueries<kFormat>(seq, head);
-    Logits<kFormat>(order, blocks.count);
+    Logits<kFormat>(seq, head, order, blocks.count);
     const auto finish = params_.block_size == 8    ? &AttentionPassImpl::Finish<kFormat, 8>
                         : params_.block_size == 16 ? &AttentionPassImpl::Finish<kFormat, 16>
                                                    : &AttentionPassImpl::Finish<kFormat, 32>;
@@ -50,22 +49,25 @@ class AttentionPassImpl {
   static constexpr float kNan = __builtin_nanf("");
 
   // The queries, in the order of the keys' lanes; zeros as those of a tile's padding.
-  template <VecFormat kFormat>
+  template <class Keys>
   void LoadQueries(int64_t seq, int64_t head) {
-    using Keys = AttentionKeys<Vec, kFormat>;
     alignas(64) float query[kMaxHeadSize];
+    const int64_t size = params_.head_size / Keys::kLaneElements;
     for (int64_t k = 0; k < kv_heads_; ++k) {
       float* const to = queries_ + k * rows_ * kMaxHeadSize;
       for (int64_t h = 0; h < heads_; ++h) {
         const uint8_t* const from = Blocks::FindQuery(plan_, seq, head + k * heads_ + h);
-        for (int64_t d = 0; d < params_.head_size; d += 8) {
-          Widen8(plan_.element_format, from + d * plan_.element_bytes, query + d);
+        if constexpr (Keys::kLaneElements == 2) {
+          __builtin_memcpy(query, from, static_cast<size_t>(size) * sizeof(float));
+        } else {
+          for (int64_t d = 0; d < size; d += 8) {
+            Widen8(plan_.element_format, from + d * plan_.element_bytes, query + d);
+          }
         }
-        Lanes::template Reorder<Keys::kParts, Keys::kChunk>(query, params_.head_size,
-                                                            to + h * kMaxHeadSize);
+        Lanes::template Reorder<Keys::kParts, Keys::kChunk>(query, size, to + h * kMaxHeadSize);
       }
       if (heads_ < rows_) {
-        for (int64_t d = 0; d < params_.head_size; ++d) to[heads_ * kMaxHeadSize + d] = 0;
+        for (int64_t d = 0; d < size; ++d) to[heads_ * kMaxHeadSize + d] = 0;
       }
     }
   }
@@ -84,13 +86,25 @@ class AttentionPassImpl {
   // weights_[row, token] = dot(query of row, key of token), unscaled; what lies past the last token
   // too.
   template <VecFormat kFormat>
-  void Logits(const Order& order, int64_t count) {
-    using Keys = AttentionKeys<Vec, kFormat>;
+  void Logits(int64_t seq, int64_t head, const Order& order, int64_t count) {
+    if constexpr (Vec::template kHasPairs<kFormat>) {
+      // Few heads wait for memory, and no less where there is less to work out.
+      constexpr int64_t kFew = kFormat == VecFormat::kBFloat16 ? 8 : 1;
+      if (plan_.pairs && heads_ > kFew) {
+        return LogitsBy<AttentionKeys<Vec, kFormat, /*kPairs=*/true>>(seq, head, order, count);
+      }
+    }
+    LogitsBy<AttentionKeys<Vec, kFormat, /*kPairs=*/false>>(seq, head, order, count);
+  }
+
+  template <class Keys>
+  void LogitsBy(int64_t seq, int64_t head, const Order& order, int64_t count) {
+    LoadQueries<Keys>(seq, head);
     for (int64_t group = 0; group < order.groups(); ++group) {
       const int64_t block = group / kv_heads_ * BlockGroup::kBlocks;
       const BlockGroup keys = order.Keys(group);
-      Fetch fetch(order.AheadOfKeys(group), Tiles<kFormat>());
-      for (int64_t h = 0; h < heads_; h += Vec::template kTileHeads<kFormat>) {
+      Fetch fetch(order.AheadOfKeys(group), TilesOf(Keys::kTileHeads));
+      for (int64_t h = 0; h < heads_; h += Keys::kTileHeads) {
         const int64_t row = group % kv_heads_ * rows_ + h;
         Keys::Run(keys, BlocksFrom(block, count), params_.block_size, params_.head_size,
                   queries_ + row * kMaxHeadSize, heads_ - h,
@@ -99,12 +113,8 @@ class AttentionPassImpl {
     }
   }
 
-  // How many tiles of heads there are.
-  template <VecFormat kFormat>
-  int64_t Tiles() const {
-    constexpr int64_t kHeads = Vec::template kTileHeads<kFormat>;
-    return (heads_ + kHeads - 1) / kHeads;
-  }
+  // How many tiles of so many heads there are.
+  int64_t TilesOf(int64_t heads) const { return (heads_ + heads - 1) / heads; }
 
   // Of the group that begins with block `first`.
   static int64_t BlocksFrom(int64_t first, int64_t count) {
@@ -155,14 +165,14 @@ class AttentionPassImpl {
       const int64_t block = group / kv_heads_ * BlockGroup::kBlocks;
       const int64_t count = BlocksFrom(block, blocks.count);
       BlockGroup values = order.Values(group);
-      Fetch fetch(order.AheadOfValues(group), Tiles<kFormat>());
+      Fetch fetch(order.AheadOfValues(group), TilesOf(Sums::kTileHeads));
       if (block + count == blocks.count && blocks.last_tokens < kBlock) {
         constexpr int64_t kBytes = BytesOf(kFormat);
         Blocks::template CopyRowStarts<kBlock * kBytes>(values.blocks[count - 1], params_.head_size,
                                                         blocks.last_tokens * kBytes, last_values_);
         values.blocks[count - 1] = last_values_;
       }
-      for (int64_t h = 0; h < heads_; h += Vec::template kTileHeads<kFormat>) {
+      for (int64_t h = 0; h < heads_; h += Sums::kTileHeads) {
         const int64_t row = group % kv_heads_ * rows_ + h;
         Sums::Add(block == 0, values, count, params_.head_size,
                   weights_ + row * kWeightPitch + block * kBlock, heads_ - h,
@@ -170,7 +180,7 @@ class AttentionPassImpl {
       }
     }
     for (int64_t k = 0; k < kv_heads_; ++k) {
-      for (int64_t h = 0; h < heads_; h += Vec::template kTileHeads<kFormat>) {
+      for (int64_t h = 0; h < heads_; h += Sums::kTileHeads) {
         Sums::Write(sums_ + (k * rows_ + h) * head_sums, params_.head_size, heads_ - h,
                     out + (k * heads_ + h) * params_.head_size);
       }

@@ -37,6 +37,7 @@ struct AttentionPlan {
   float k_scale;          // 1 when the cache is not fp8
   float v_scale;
   int64_t run_heads;  // kv heads that are worked on at a time, at most
+  bool pairs;         // keys and queries are multiplied as pairs of bfloat16, where there is code
   bool sparse;
   bool sparse_by_head;         // heads of a group may attend to different blocks
   const int64_t* first_items;  // [num_seqs + 1]
@@ -51,12 +52,14 @@ struct AttentionPlan {
 struct AttentionFunctions {
   void (*run_items)(const AttentionPlan& plan, int64_t begin, int64_t end);
   void (*combine_rows)(const AttentionPlan& plan, int64_t begin, int64_t end);
+  bool pairs = false;  // AttentionPlan's, for bfloat16 queries
 };
 
 extern const AttentionFunctions kAttentionPortable;
 extern const AttentionFunctions kAttentionAvx2;
 extern const AttentionFunctions kAttentionAvx512;
 extern const AttentionFunctions kAttentionAvx512Vbmi;
+extern const AttentionFunctions kAttentionAvx512Bf16;
 extern const AttentionFunctions kAttentionAmx;
 
 // `static`, and no method of a params struct: the vector units' files, each compiled for its own

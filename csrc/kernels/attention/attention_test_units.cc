@@ -18,6 +18,7 @@ const std::vector<Unit>& Units() {
     if (HasCpuIsa(CpuIsa::kAvx2)) found.push_back({"avx2", kAttentionAvx2});
     if (HasCpuIsa(CpuIsa::kAvx512)) found.push_back({"avx512", kAttentionAvx512});
     if (HasCpuIsa(CpuIsa::kAvx512Vbmi)) found.push_back({"avx512_vbmi", kAttentionAvx512Vbmi});
+    if (HasCpuIsa(CpuIsa::kAvx512Bf16)) found.push_back({"avx512_bf16", kAttentionAvx512Bf16});
     if (HasCpuIsa(CpuIsa::kAmx)) found.push_back({"amx", kAttentionAmx});
 #endif
     return found;

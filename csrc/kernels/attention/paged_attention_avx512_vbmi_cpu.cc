@@ -9,6 +9,8 @@ namespace stablekv {
 using Items = AttentionItems<avx512_vbmi::Vec>;
 
 const AttentionFunctions kAttentionAvx512Vbmi = {&Items::RunItems, &Items::CombineRows};
+const AttentionFunctions kAttentionAvx512Bf16 = {&Items::RunItems, &Items::CombineRows,
+                                                 /*pairs=*/true};
 
 }  // namespace stablekv
 

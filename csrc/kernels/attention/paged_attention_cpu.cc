@@ -18,6 +18,7 @@ constexpr int64_t kGrainElements = 128 * 1024;
 const AttentionFunctions& FunctionsOf(CpuIsa isa) {
 #ifdef __x86_64__
   if (isa == CpuIsa::kAmx) return kAttentionAmx;
+  if (isa == CpuIsa::kAvx512Bf16) return kAttentionAvx512Bf16;
   if (isa == CpuIsa::kAvx512Vbmi) return kAttentionAvx512Vbmi;
   if (isa == CpuIsa::kAvx512) return kAttentionAvx512;
   if (isa == CpuIsa::kAvx2) return kAttentionAvx2;
@@ -41,7 +42,7 @@ int64_t RunHeads(const AttentionPlan& plan) {
                            std::min(kPassRows / rows, kPassElements / (rows * params.head_size)));
 }
 
-AttentionPlan MakePlan(const PagedAttentionParams& params) {
+AttentionPlan MakePlan(const PagedAttentionParams& params, const AttentionFunctions& functions) {
   AttentionPlan plan{};
   plan.params = params;
   plan.cache_format = VecFormatOf(params.cache, params.element);
@@ -54,6 +55,7 @@ AttentionPlan MakePlan(const PagedAttentionParams& params) {
   plan.sparse = params.block_sparse.active();
   plan.sparse_by_head = plan.sparse && plan.group > 1 && params.block_sparse.head_sliding_step > 0;
   plan.run_heads = RunHeads(plan);
+  plan.pairs = functions.pairs && plan.element_format == VecFormat::kBFloat16;
   return plan;
 }
 
@@ -118,7 +120,7 @@ Status PagedAttentionWith(const AttentionFunctions& functions, const PagedAttent
                           ParallelFor parallel_for, int64_t partial_bytes) {
   if (params.num_seqs == 0 || params.num_heads == 0) return Status();
   STABLEKV_RETURN_IF_ERROR(CheckPagedAttention(params));
-  AttentionPlan plan = MakePlan(params);
+  AttentionPlan plan = MakePlan(params, functions);
 
   const std::vector<int64_t> first_items = FirstItems(plan);
   plan.first_items = first_items.data();

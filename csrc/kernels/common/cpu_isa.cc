@@ -12,18 +12,24 @@ namespace stablekv {
 namespace {
 
 #if defined(__x86_64__) && defined(__linux__)
-// Older compilers' __builtin_cpu_supports does not know AMX.
-bool HasAmx() {
+// Of the processor: Linux may refuse it still. Older compilers' __builtin_cpu_supports does not
+// know AMX.
+bool KnowsAmx() {
   unsigned int eax, ebx, ecx, edx;
   if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return false;
   constexpr unsigned int kBFloat16 = 1u << 22, kTiles = 1u << 24;
-  if ((edx & kBFloat16) == 0 || (edx & kTiles) == 0) return false;
+  return (edx & kBFloat16) != 0 && (edx & kTiles) != 0;
+}
+
+bool HasAmx() {
+  if (!KnowsAmx()) return false;
   // Fails where the kernel knows no AMX, and where a thread has a signal stack without room for its
   // registers. The permission holds for the process's present and later threads.
   constexpr long kRequestPermission = 0x1023, kTileData = 18;
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
 #elif defined(__x86_64__)
+bool KnowsAmx() { return false; }
 bool HasAmx() { return false; }
 #endif
 
@@ -39,6 +45,8 @@ const char* NameOf(CpuIsa isa) {
       return "avx512";
     case CpuIsa::kAvx512Vbmi:
       return "avx512_vbmi";
+    case CpuIsa::kAvx512Bf16:
+      return "avx512_bf16";
     case CpuIsa::kAmx:
       return "amx";
   }
@@ -58,6 +66,9 @@ bool HasCpuIsa(CpuIsa isa) {
   if (isa == CpuIsa::kAvx512) return avx512;
   const bool vbmi = avx512 && __builtin_cpu_supports("avx512vbmi");
   if (isa == CpuIsa::kAvx512Vbmi) return vbmi;
+  if (isa == CpuIsa::kAvx512Bf16) {
+    return vbmi && __builtin_cpu_supports("avx512bf16") && !KnowsAmx();
+  }
   return vbmi && HasAmx();
 #else
   return false;

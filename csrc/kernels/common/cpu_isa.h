@@ -11,11 +11,12 @@ enum class CpuIsa : int8_t {
   kAvx2,        // AVX2, FMA, F16C
   kAvx512,      // those, and AVX-512 F, BW, DQ, VL
   kAvx512Vbmi,  // those, and VBMI
+  kAvx512Bf16,  // those, and BF16, where it is as fast as the rest: without AMX beside it
   kAmx,         // those, and AMX's tiles for bfloat16
 };
 
-inline constexpr CpuIsa kCpuIsas[] = {CpuIsa::kPortable, CpuIsa::kAvx2, CpuIsa::kAvx512,
-                                      CpuIsa::kAvx512Vbmi, CpuIsa::kAmx};
+inline constexpr CpuIsa kCpuIsas[] = {CpuIsa::kPortable,   CpuIsa::kAvx2,       CpuIsa::kAvx512,
+                                      CpuIsa::kAvx512Vbmi, CpuIsa::kAvx512Bf16, CpuIsa::kAmx};
 
 const char* NameOf(CpuIsa isa);
 

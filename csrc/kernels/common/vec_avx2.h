@@ -121,6 +121,8 @@ struct Vec {
 
   static constexpr int kTileSums = 8;
   template <VecFormat kFormat>
+  static constexpr bool kHasPairs = false;  // see vec_avx512.h
+  template <VecFormat kFormat>
   static constexpr int kTileHeads = 4;
   template <VecFormat kFormat>
   static constexpr int kParts =

@@ -106,6 +106,22 @@ struct Zmm {
     }
   }
 
+  // Of BF16, an extension that not every AVX-512 has: LoadPairs brings kParts elements to each lane
+  // as LoadParts does, but two to a vector, as bfloat16; and a lane of MulAddPairs is c plus the
+  // sum of both products. Subnormal numbers are 0 to it.
+  template <VecFormat kFormat>
+  static constexpr bool kHasPairs = kFormat == VecFormat::kBFloat16;
+  template <VecFormat kFormat>
+  static void LoadPairs(const uint8_t* from, Float* pairs) {
+    static_assert(kFormat == VecFormat::kBFloat16);
+    pairs[0] = InRegister(Load(reinterpret_cast<const float*>(from)));
+  }
+  static Float MulAddPairs(Float a, Float b, Float c) {
+    // By its name: a flag would let the compiler use the extension anywhere in the file.
+    asm("vdpbf16ps %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
+    return c;
+  }
+
   template <VecFormat kFormat>
   static void Widen8(const uint8_t* from, float* to) {
     _mm256_storeu_ps(to, Unit::template Widen<kFormat>(from));

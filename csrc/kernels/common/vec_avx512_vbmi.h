@@ -64,20 +64,42 @@ struct Vec : avx512::Zmm<513> {
     if constexpr (BytesOf(kFormat) > 1) {
       Base::LoadParts<kFormat>(from, parts);
     } else {
-      const __m512i codes = _mm512_shuffle_epi8(_mm512_loadu_si512(from), Order());
-      __m512i low, high;
-      Fp8Lookup<513>::Bytes<kFormat>(codes, &low, &high);
-      const __m512i first = _mm512_unpacklo_epi8(low, high);
-      const __m512i second = _mm512_unpackhi_epi8(low, high);
+      const Words words = Widen<kFormat>(from);
       const __m512i upper = _mm512_set1_epi32(-0x10000);
-      parts[0] = InRegister(_mm512_castsi512_ps(_mm512_slli_epi32(first, 16)));
-      parts[1] = InRegister(_mm512_castsi512_ps(_mm512_and_si512(first, upper)));
-      parts[2] = InRegister(_mm512_castsi512_ps(_mm512_slli_epi32(second, 16)));
-      parts[3] = InRegister(_mm512_castsi512_ps(_mm512_and_si512(second, upper)));
+      parts[0] = InRegister(_mm512_castsi512_ps(_mm512_slli_epi32(words.first, 16)));
+      parts[1] = InRegister(_mm512_castsi512_ps(_mm512_and_si512(words.first, upper)));
+      parts[2] = InRegister(_mm512_castsi512_ps(_mm512_slli_epi32(words.second, 16)));
+      parts[3] = InRegister(_mm512_castsi512_ps(_mm512_and_si512(words.second, upper)));
+    }
+  }
+
+  template <VecFormat kFormat>
+  static constexpr bool kHasPairs = BytesOf(kFormat) == 1 || Base::kHasPairs<kFormat>;
+  template <VecFormat kFormat>
+  static void LoadPairs(const uint8_t* from, Float* pairs) {
+    if constexpr (BytesOf(kFormat) > 1) {
+      Base::LoadPairs<kFormat>(from, pairs);
+    } else {
+      const Words words = Widen<kFormat>(from);
+      pairs[0] = InRegister(_mm512_castsi512_ps(words.first));
+      pairs[1] = InRegister(_mm512_castsi512_ps(words.second));
     }
   }
 
  private:
+  // The bfloat16 of 64 codes: lane j has codes 4 j and 4 j + 1, and their two successors.
+  struct Words {
+    __m512i first;
+    __m512i second;
+  };
+  template <VecFormat kFormat>
+  static Words Widen(const uint8_t* from) {
+    const __m512i codes = _mm512_shuffle_epi8(_mm512_loadu_si512(from), Order());
+    __m512i low, high;
+    Fp8Lookup<513>::Bytes<kFormat>(codes, &low, &high);
+    return {_mm512_unpacklo_epi8(low, high), _mm512_unpackhi_epi8(low, high)};
+  }
+
   // Of 16 codes, those that unpacking brings to lane j of the parts: 4 j and its three successors.
   static __m512i Order() {
     return _mm512_broadcast_i32x4(

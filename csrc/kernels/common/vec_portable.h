@@ -105,6 +105,8 @@ struct VecOf {
   // 32.
   static constexpr int kTileSums = 8;
   template <VecFormat kFormat>
+  static constexpr bool kHasPairs = false;  // see vec_avx512.h
+  template <VecFormat kFormat>
   static constexpr int kTileHeads = 4;
 
   // LoadParts widens kParts * kLanes elements at any alignment: parts[p] has element kParts j + p
