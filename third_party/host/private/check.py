@@ -13,8 +13,8 @@ import subprocess
 import sys
 import tempfile
 
-# C++17 without gaps.
-OLDEST_GCC = 9
+# The first with flags for AMX.
+OLDEST_GCC = 11
 # The wheels of torch and of CUDA are built for manylinux_2_28.
 OLDEST_GLIBC = (2, 28)
 
@@ -75,7 +75,7 @@ def check_compiler(path: str) -> int:
     gcc = "clang" not in _run(path, "--version").stdout.lower()
     if gcc and major < OLDEST_GCC:
         raise HostError(
-            f"{path} is GCC {version}, wanted {OLDEST_GCC} or later: the sources are C++17. "
+            f"{path} is GCC {version}, wanted {OLDEST_GCC} or later: the kernels use AMX. "
             "Set CC to a newer one"
         )
     language = ("-x", "c++", "-std=c++17", "-")
