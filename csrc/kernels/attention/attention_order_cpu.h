@@ -27,7 +27,7 @@ struct GroupsAhead {
 
 // The groups of the keys, of the values, and the first ones of the next pass's keys. Those of the
 // kv heads of the same blocks follow each other, as they do in memory: a stretch of 32 KiB is read
-// faster than one of 4 (docs/performance_cpu.md).
+// faster than one of 4 (docs/decode_cpu.md).
 //
 // A template over the vector unit as all of its code is, so that the units share no symbol.
 template <class Vec>

@@ -258,7 +258,7 @@ class Pass {
 }  // namespace
 
 // Tiles multiply bfloat16: they do for what it holds, and for queries that are two of it. For few
-// heads the vector unit is no slower (docs/performance_cpu.md), and keeps subnormal numbers.
+// heads the vector unit is no slower (docs/experiments_cpu.md), and keeps subnormal numbers.
 template <VecFormat kFormat>
 void AttentionPass<amx::Vec, kFormat>::Run(const AttentionPlan& plan, int64_t seq, int64_t head,
                                            int64_t heads, const BlockList& blocks,

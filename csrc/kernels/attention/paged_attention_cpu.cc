@@ -28,7 +28,7 @@ const AttentionFunctions& FunctionsOf(CpuIsa isa) {
 }
 
 // kv heads that are next to each other in every block are read as one, which is faster: the core's
-// own prefetcher goes on from one to the next (docs/performance_cpu.md).
+// own prefetcher goes on from one to the next (docs/decode_cpu.md).
 int64_t RunHeads(const AttentionPlan& plan) {
   const PagedAttentionParams& params = plan.params;
   const int64_t head_elements = params.head_size * params.block_size;

@@ -89,7 +89,7 @@ void Expect(const SplitWork& work, int cluster_size, int num_splits) {
                         << ", " << plan.num_splits << " splits");
 }
 
-// The best of those tried on an H200; see docs/performance.md.
+// The best of those tried on an H200; see docs/experiments_cuda.md.
 void TestMeasured() {
   Expect(Work(1, 1, 512, true), 4, 1);
   Expect(Work(1, 1, 1024, true), 8, 1);
