@@ -14,8 +14,8 @@
 namespace stablekv {
 
 // Token t's elements lie in chunks of 16 bytes next to those of token t + 1, so that a vector has
-// chunks of several tokens. Lanes of different tokens are never added. Up to
-// kStreams blocks are read in turn.
+// chunks of several tokens. Lanes of different tokens are never added. The blocks of a group are
+// read in turn.
 //
 // With kPairs, both keys and queries are bfloat16, two to a lane, and a lane's products are added
 // up as they are made. Subnormal numbers are then taken for 0.

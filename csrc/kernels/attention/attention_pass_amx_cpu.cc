@@ -67,9 +67,41 @@ class Pass {
  public:
   explicit Pass(const AttentionPlan& plan) : plan_(plan), params_(plan.params) {}
 
-  template <VecFormat kFormat, int kBlock>
+  // One kv head after the other, portion by portion.
+  template <VecFormat kFormat>
   void Run(int64_t seq, int64_t head, int64_t heads, const BlockList& blocks, const BlockList& next,
            const AttentionSums& sums) {
+    const auto run = params_.block_size == 8    ? &Pass::RunPortion<kFormat, 8>
+                     : params_.block_size == 16 ? &Pass::RunPortion<kFormat, 16>
+                                                : &Pass::RunPortion<kFormat, 32>;
+    const AttentionSums more{more_out_, more_max_, more_sum_};
+    BlockList one = blocks;
+    one.kv_heads = 1;
+    for (int64_t k = 0; k < blocks.kv_heads; ++k) {
+      BlockList following = one;
+      ++following.kv_head;
+      if (k + 1 == blocks.kv_heads) following = next;
+      const AttentionSums all{sums.out + k * heads * params_.head_size, sums.max + k * heads,
+                              sums.sum + k * heads};
+      for (int64_t first = 0, second; first < one.count; first = second) {
+        second = first + PortionBlocks(plan_);
+        (this->*run)(
+            seq, head + k * heads, heads, PortionOf(plan_, one, first),
+            second < one.count ? PortionOf(plan_, one, second) : PortionOf(plan_, following, 0),
+            first == 0 ? all : more);
+        if (first > 0) Merge(heads, params_.head_size, more, all);
+      }
+      one = following;
+    }
+  }
+
+ private:
+  using Blocks = AttentionBlocks<Vec>;
+
+  // A portion of a kv head. While its values are added up, the keys of `next` are fetched.
+  template <VecFormat kFormat, int kBlock>
+  void RunPortion(int64_t seq, int64_t head, int64_t heads, const BlockList& blocks,
+                  const BlockList& next, const AttentionSums& sums) {
     const int64_t columns = heads <= 8 ? 8 : 16;
     const int64_t tokens = (blocks.count - 1) * kBlock + blocks.last_tokens;
     const int64_t block_bytes = params_.head_size * kBlock * BytesOf(kFormat);
@@ -110,9 +142,6 @@ class Pass {
       WriteSums<16>(heads, sums.out);
     }
   }
-
- private:
-  using Blocks = AttentionBlocks<Vec>;
 
   int64_t QueryParts() const { return plan_.element_format == VecFormat::kFloat16 ? 2 : 1; }
 
@@ -242,6 +271,8 @@ class Pass {
   }
 
   static constexpr float kLog2e = 1.44269504f;
+  static constexpr int64_t kMostHeads = 16;  // columns of a tile
+  static_assert(kMostHeads >= kPassHeads);
 
   const AttentionPlan& plan_;
   const PagedAttentionParams& params_;
@@ -253,6 +284,10 @@ class Pass {
   alignas(64) float positions_[kAmxTokens];
   alignas(64) float columns_[kMaxHeadSize * 16];
   alignas(64) uint8_t last_values_[kMaxHeadSize * 32 * 2];
+  // Results of a portion that is not the first.
+  alignas(64) float more_out_[kMostHeads * kMaxHeadSize];
+  float more_max_[kMostHeads];
+  float more_sum_[kMostHeads];
 };
 
 }  // namespace
@@ -266,32 +301,7 @@ void AttentionPass<amx::Vec, kFormat>::Run(const AttentionPlan& plan, int64_t se
   if constexpr (kFormat != VecFormat::kFloat32 && kFormat != VecFormat::kFloat16) {
     constexpr int64_t kFewHeads = kFormat == VecFormat::kBFloat16 ? 4 : 2;
     if (heads > kFewHeads && plan.element_format != VecFormat::kFloat32) {
-      const auto run = plan.params.block_size == 8    ? &Pass::Run<kFormat, 8>
-                       : plan.params.block_size == 16 ? &Pass::Run<kFormat, 16>
-                                                      : &Pass::Run<kFormat, 32>;
-      const int64_t head_size = plan.params.head_size;
-      Pass pass(plan);
-      alignas(64) float more_out[16 * kMaxHeadSize];
-      float more_max[16], more_sum[16];
-      const AttentionSums more{more_out, more_max, more_sum};
-      BlockList one = blocks;  // kv head, at a time
-      one.kv_heads = 1;
-      for (int64_t k = 0; k < blocks.kv_heads; ++k) {
-        BlockList following = one;
-        ++following.kv_head;
-        if (k + 1 == blocks.kv_heads) following = next;
-        const AttentionSums all{sums.out + k * heads * head_size, sums.max + k * heads,
-                                sums.sum + k * heads};
-        for (int64_t first = 0, second; first < one.count; first = second) {
-          second = first + PortionBlocks(plan);
-          (pass.*run)(
-              seq, head + k * heads, heads, PortionOf(plan, one, first),
-              second < one.count ? PortionOf(plan, one, second) : PortionOf(plan, following, 0),
-              first == 0 ? all : more);
-          if (first > 0) Merge(heads, head_size, more, all);
-        }
-        one = following;
-      }
+      Pass(plan).Run<kFormat>(seq, head, heads, blocks, next, sums);
       return;
     }
   }
