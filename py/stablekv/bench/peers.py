@@ -12,6 +12,7 @@ from stablekv.bench.decode import DecodeData
 from stablekv.bench.fa3_peer import fa3_peers
 from stablekv.bench.flashinfer_peers import flashinfer_peers
 from stablekv.bench.peer_work import peer_work
+from stablekv.bench.vllm_peer import vllm_peers
 from stablekv.bench.work import Work
 
 _SDPA = {
@@ -24,7 +25,12 @@ def peers_of(data: DecodeData) -> dict[str, Callable[[], Work]]:
     """By name. Each is made when it is called, for it may need as much memory as the caches."""
     if data.case.version != "auto":
         return {}  # the same work as that of paged_attention
-    return {**_dense_peers(data), **flashinfer_peers(data), **fa3_peers(data)}
+    return {
+        **_dense_peers(data),
+        **flashinfer_peers(data),
+        **fa3_peers(data),
+        **vllm_peers(data),
+    }
 
 
 def _dense_peers(data: DecodeData) -> dict[str, Callable[[], Work]]:
