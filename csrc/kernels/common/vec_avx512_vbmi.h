@@ -49,41 +49,32 @@ struct Fp8Lookup {
 };
 
 struct Vec : avx512::Zmm<513> {
-  using Base = avx512::Zmm<513>;
-  // VBMI is for bytes.
+  // VBMI is for bytes, and so are all loads here.
   template <VecFormat kFormat>
   using UnitFor = std::conditional_t<BytesOf(kFormat) == 1, Vec, avx512::Vec>;
 
   template <VecFormat kFormat>
-  static constexpr int kParts = BytesOf(kFormat) == 1 ? 4 : Base::kParts<kFormat>;
+  static constexpr int kParts = 4;
   template <VecFormat kFormat>
   static constexpr float kFactor = 1;
 
   template <VecFormat kFormat>
   static void LoadParts(const uint8_t* from, Float* parts) {
-    if constexpr (BytesOf(kFormat) > 1) {
-      Base::LoadParts<kFormat>(from, parts);
-    } else {
-      const Words words = Widen<kFormat>(from);
-      const __m512i upper = _mm512_set1_epi32(-0x10000);
-      parts[0] = InRegister(_mm512_castsi512_ps(_mm512_slli_epi32(words.first, 16)));
-      parts[1] = InRegister(_mm512_castsi512_ps(_mm512_and_si512(words.first, upper)));
-      parts[2] = InRegister(_mm512_castsi512_ps(_mm512_slli_epi32(words.second, 16)));
-      parts[3] = InRegister(_mm512_castsi512_ps(_mm512_and_si512(words.second, upper)));
-    }
+    const Words words = Widen<kFormat>(from);
+    const __m512i upper = _mm512_set1_epi32(-0x10000);
+    parts[0] = InRegister(_mm512_castsi512_ps(_mm512_slli_epi32(words.first, 16)));
+    parts[1] = InRegister(_mm512_castsi512_ps(_mm512_and_si512(words.first, upper)));
+    parts[2] = InRegister(_mm512_castsi512_ps(_mm512_slli_epi32(words.second, 16)));
+    parts[3] = InRegister(_mm512_castsi512_ps(_mm512_and_si512(words.second, upper)));
   }
 
   template <VecFormat kFormat>
-  static constexpr bool kHasPairs = BytesOf(kFormat) == 1 || Base::kHasPairs<kFormat>;
+  static constexpr bool kHasPairs = true;
   template <VecFormat kFormat>
   static void LoadPairs(const uint8_t* from, Float* pairs) {
-    if constexpr (BytesOf(kFormat) > 1) {
-      Base::LoadPairs<kFormat>(from, pairs);
-    } else {
-      const Words words = Widen<kFormat>(from);
-      pairs[0] = InRegister(_mm512_castsi512_ps(words.first));
-      pairs[1] = InRegister(_mm512_castsi512_ps(words.second));
-    }
+    const Words words = Widen<kFormat>(from);
+    pairs[0] = InRegister(_mm512_castsi512_ps(words.first));
+    pairs[1] = InRegister(_mm512_castsi512_ps(words.second));
   }
 
  private:
@@ -94,6 +85,7 @@ struct Vec : avx512::Zmm<513> {
   };
   template <VecFormat kFormat>
   static Words Widen(const uint8_t* from) {
+    static_assert(BytesOf(kFormat) == 1);
     const __m512i codes = _mm512_shuffle_epi8(_mm512_loadu_si512(from), Order());
     __m512i low, high;
     Fp8Lookup<513>::Bytes<kFormat>(codes, &low, &high);
