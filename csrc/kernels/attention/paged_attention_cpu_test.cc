@@ -207,6 +207,20 @@ void TestPortions() {
   }
 }
 
+// Large heads of a wide type.
+void TestLargeHeads() {
+  for (const int64_t head_size : {192, 256}) {
+    CaseShape shape;
+    shape.head_size = head_size;
+    shape.block_size = 32;
+    shape.num_kv_heads = 1;
+    shape.group = 3;
+    shape.alibi = true;
+    shape.seq_lens = {1100, 129, 300};
+    Check(shape);
+  }
+}
+
 void TestBlockSparse() {
   for (const int64_t step : {0, 1, 3, -1, -2}) {
     for (const int64_t tp_rank : {0, 3}) {
@@ -332,6 +346,7 @@ int main() {
   stablekv::TestGroups();
   stablekv::TestNeighbouringHeads();
   stablekv::TestPortions();
+  stablekv::TestLargeHeads();
   stablekv::TestBlockSparse();
   stablekv::TestBlockSparseSkipsAll();
   stablekv::TestNanOfAnotherHead();
