@@ -4,7 +4,7 @@ import types
 
 import pytest
 import torch
-from stablekv.bench import decode, decode_cases, peer_work, vllm_peer
+from stablekv.bench import decode, decode_cases, vllm_peer
 from stablekv.bench.vllm_peer import vllm_peers, vllm_work
 from stablekv.bench.work import WrongAnswer
 
@@ -70,7 +70,6 @@ def test_a_wrong_answer_is_refused():
 
 
 def test_where_it_is_none(monkeypatch):
-    monkeypatch.setattr(peer_work.importlib.util, "find_spec", lambda name: object())
     monkeypatch.setattr(vllm_peer, "is_for", lambda name, data: True)
     monkeypatch.setattr(vllm_peer, "_operators", _operators)
     assert list(vllm_peers(_data())) == ["vllm-v1", "vllm-v2"]
@@ -79,11 +78,24 @@ def test_where_it_is_none(monkeypatch):
     assert vllm_peers(_data()) == {}
 
 
+def test_an_operator_that_writes_nothing_is_refused():
+    operators = types.SimpleNamespace(paged_attention_v1=lambda *arguments: None)
+    with pytest.raises(WrongAnswer, match="is off by nan"):
+        vllm_work(_data(), "v1", operators).check()
+
+
 def test_not_beside_a_library_of_its_name(monkeypatch):
-    vllm_peer._operators.cache_clear()
     monkeypatch.setattr(vllm_peer, "namespaces", lambda: ("_C", "_C_cache_ops"))
-    assert vllm_peer._operators() is None
-    vllm_peer._operators.cache_clear()
+    assert vllm_peer._operators.__wrapped__() is None
+
+
+def test_a_library_that_does_not_load_is_passed_over(monkeypatch, tmp_path):
+    (tmp_path / "_C.abi3.so").write_text("of another torch")
+    spec = types.SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr(vllm_peer, "namespaces", lambda: ("ours", "ours_too"))
+    monkeypatch.setattr(vllm_peer, "_NAMESPACE", "_nobody_s")
+    monkeypatch.setattr(vllm_peer.importlib.util, "find_spec", lambda name: spec)
+    assert vllm_peer._operators.__wrapped__() is None
 
 
 def test_on_the_cpu_there_is_none():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -114,14 +115,26 @@ def _call(data: DecodeData, layer: int, out: torch.Tensor) -> Callable[[], objec
             v_scale=data.v_scale,
             out=out,
         )
+    operator = getattr(stablekv, f"paged_attention_{case.version}")
+    arguments = operator_arguments(data, case.version, out)
+    return lambda: operator(*arguments(key_cache, value_cache))
+
+
+def operator_arguments(
+    data: DecodeData, version: str, out: torch.Tensor
+) -> Callable[[torch.Tensor, torch.Tensor], tuple[Any, ...]]:
+    """What `paged_attention_` of that version takes, given the caches of a layer, up to the scales.
+
+    The scratch of v2 is that of all calls.
+    """
+    case = data.case
     scratch = []
-    if case.version == "v2":
-        rows = (*data.query.shape[:2], layouts.num_partitions(max_seq_len))
+    if version == "v2":
+        rows = (*data.query.shape[:2], layouts.num_partitions(case.max_seq_len))
         sums = data.query.new_empty(rows, dtype=torch.float32)
         partial = data.query.new_empty((*rows, case.head_size))
         scratch = [sums, torch.empty_like(sums), partial]
-    operator = getattr(stablekv, f"paged_attention_{case.version}")
-    return lambda: operator(
+    return lambda key_cache, value_cache: (
         out,
         *scratch,
         data.query,
@@ -132,8 +145,8 @@ def _call(data: DecodeData, layer: int, out: torch.Tensor) -> Callable[[], objec
         data.block_tables,
         data.seq_lens,
         case.block_size,
-        max_seq_len,
-        None,
+        case.max_seq_len,
+        None,  # ALiBi slopes
         case.kv_cache_dtype,
         data.k_scale,
         data.v_scale,

@@ -10,14 +10,14 @@ from typing import Any
 
 import torch
 
-from stablekv import layouts
 from stablekv._library_file import namespaces
-from stablekv.bench.decode import DecodeData
+from stablekv.bench.decode import DecodeData, operator_arguments
 from stablekv.bench.peer_work import is_for, peer_work
 from stablekv.bench.work import Work
 
 _NAMESPACE = "_C"
 _VERSIONS = ("v1", "v2")
+_NOT_SPARSE = (0, 0, 0, 64, 0)  # the last five arguments
 
 
 def vllm_peers(data: DecodeData) -> dict[str, Callable[[], Work]]:
@@ -35,34 +35,13 @@ def vllm_peers(data: DecodeData) -> dict[str, Callable[[], Work]]:
 
 def vllm_work(data: DecodeData, version: str, operators: Any) -> Work:
     """The step by `paged_attention_` of that version, of `operators`."""
-    case = data.case
-    out = torch.empty_like(data.query)
-    scratch = []
-    if version == "v2":
-        rows = (*data.query.shape[:2], layouts.num_partitions(case.max_seq_len))
-        sums = data.query.new_empty(rows, dtype=torch.float32)
-        scratch = [sums, torch.empty_like(sums), data.query.new_empty((*rows, case.head_size))]
+    # Memory that is free may hold our own answer.
+    out = torch.full_like(data.query, float("nan"))
+    arguments = operator_arguments(data, version, out)
     operator = getattr(operators, f"paged_attention_{version}")
 
     def attend(key_cache: torch.Tensor, value_cache: torch.Tensor) -> torch.Tensor:
-        operator(
-            out,
-            *scratch,
-            data.query,
-            key_cache,
-            value_cache,
-            case.num_kv_heads,
-            case.head_size**-0.5,
-            data.block_tables,
-            data.seq_lens,
-            case.block_size,
-            case.max_seq_len,
-            None,  # ALiBi slopes
-            case.kv_cache_dtype,
-            data.k_scale,
-            data.v_scale,
-            *(0, 0, 0, 64, 0),  # not block-sparse
-        )
+        operator(*arguments(key_cache, value_cache), *_NOT_SPARSE)
         return out
 
     return peer_work(data, data.caches, attend)
@@ -78,8 +57,7 @@ def _operators() -> Any:
     if namespaces()[0] == _NAMESPACE:
         return None
     spec = importlib.util.find_spec("vllm")
-    folders = spec.submodule_search_locations if spec is not None else None
-    for folder in folders or ():
+    for folder in getattr(spec, "submodule_search_locations", None) or ():
         for library in sorted(Path(folder).glob("_C*.so")):
             try:
                 torch.ops.load_library(str(library))
